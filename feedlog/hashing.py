@@ -1,0 +1,110 @@
+"""Every byte string that feedlog hashes or signs, built in one place.
+
+The tree uses the preimages of Hypercore 10 and 11 with the hash function as a
+parameter, so that with BLAKE2b-256 the same code gives Hypercore's tree hashes
+(tests/vectors/hypercore_tree.json). Everything outside the tree is BLAKE3, each
+use under a context of its own. Specified in docs/spec/feed.md, section 2.
+
+Knows byte strings only. Must not know tree indexes, storage or keys' meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from blake3 import blake3
+
+HASH_SIZE = 32
+
+LEAF = b"\x00"
+PARENT = b"\x01"
+TREE = b"\x02"
+
+HEAD_CONTEXT = b"feedlog signed head v1\x00\x00"
+MANIFEST_CONTEXT = "feedlog v1 feed key from manifest"
+DISCOVERY_CONTEXT = b"feedlog v1 discovery key"
+KEY_PAIR_CONTEXT = "feedlog v1 seed of a named key pair"
+FEED_SEED_CONTEXT = "feedlog v1 seed of a named feed"
+
+assert len(HEAD_CONTEXT) == 24  # noqa: PLR2004 - fixed-width, as the specification draws it
+
+
+@dataclass(frozen=True, slots=True)
+class HashSuite:
+    """A hash function for trees, under the number by which manifests name it."""
+
+    number: int
+    name: str
+    digest: Callable[[bytes], bytes]
+    """Map any bytes to 32 bytes."""
+
+    def leaf(self, block: bytes) -> bytes:
+        """Hash one block: `H(0 || u64le size || block)`."""
+        return self.digest(LEAF + len(block).to_bytes(8, "little") + block)
+
+    def parent(self, size: int, left: bytes, right: bytes) -> bytes:
+        """Hash two subtrees: `H(1 || u64le size of both || left || right)`."""
+        return self.digest(PARENT + size.to_bytes(8, "little") + left + right)
+
+    def tree(self, roots: list[tuple[int, int, bytes]]) -> bytes:
+        """Hash the roots (index, size, hash) from left to right: `H(2 || hash || u64le index || u64le size ...)`."""
+        return self.digest(
+            TREE
+            + b"".join(
+                node_hash + index.to_bytes(8, "little") + size.to_bytes(8, "little")
+                for index, size, node_hash in roots
+            )
+        )
+
+
+def _blake3(data: bytes) -> bytes:
+    return blake3(data).digest()
+
+
+def _blake2b(data: bytes) -> bytes:
+    return blake2b(data, digest_size=HASH_SIZE).digest()
+
+
+BLAKE3 = HashSuite(1, "blake3", _blake3)
+BLAKE2B = HashSuite(2, "blake2b", _blake2b)
+SUITES = {suite.name: suite for suite in (BLAKE3, BLAKE2B)}
+SUITES_BY_NUMBER = {suite.number: suite for suite in SUITES.values()}
+
+
+def head_signable(feed_key: bytes, tree_hash: bytes, length: int, fork: int) -> bytes:
+    """Return the 104 bytes that a writer signs for a head.
+
+    `context(24) || feed key(32) || tree hash(32) || u64le length || u64le fork`.
+    """
+    return (
+        HEAD_CONTEXT
+        + feed_key
+        + tree_hash
+        + length.to_bytes(8, "little")
+        + fork.to_bytes(8, "little")
+    )
+
+
+def manifest_key(manifest: bytes) -> bytes:
+    """Return the feed key (32 bytes) of an encoded manifest."""
+    return blake3(manifest, derive_key_context=MANIFEST_CONTEXT).digest()
+
+
+def discovery_key(feed_key: bytes) -> bytes:
+    """Return the 32 bytes under which a feed is announced.
+
+    They name the feed to those who hold its key, and tell the key to nobody.
+    """
+    return blake3(DISCOVERY_CONTEXT, key=feed_key).digest()
+
+
+def key_pair_seed(secret: bytes, name: str) -> bytes:
+    """Return the Ed25519 seed (32 bytes) of a named key pair of a store."""
+    return blake3(secret + name.encode(), derive_key_context=KEY_PAIR_CONTEXT).digest()
+
+
+def feed_seed(secret: bytes, name: str) -> bytes:
+    """Return the Ed25519 seed (32 bytes) of the writer of a named feed of a store."""
+    return blake3(secret + name.encode(), derive_key_context=FEED_SEED_CONTEXT).digest()

@@ -1,0 +1,166 @@
+"""What a proof consists of: one small program that prover and verifier both run.
+
+`plan` says, from numbers alone, which nodes a multiproof carries and how they
+combine. The prover reads the GIVEN nodes from its store in that order; the
+verifier executes the steps on a stack. As both derive the steps from the same
+question, no node is sent twice, none that the verifier can compute, and one
+left over is a fault. Specified in docs/spec/feed.md, section 6.
+
+Steps, on a stack of nodes:
+
+    GIVEN index     push the proof's next node
+    KNOWN index     push a node that the verifier trusts already
+    BLOCKS index    push the root of a perfect subtree, all of whose blocks are in the proof
+    JOIN index      pop right and left, push their parent
+    CHECK index     pop a node that must equal the trusted one
+
+What remains on the stack at the end are the roots of `length`, if the proof
+shows a head, and nothing otherwise. Pure integers; no hashes, no storage.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from feedlog import flat_tree
+from feedlog.flat_tree import NodeIndex
+from feedlog.ranges import Ranges
+
+
+class Step(IntEnum):
+    """What to do with a node; the module's docstring has the table."""
+
+    GIVEN = 0
+    KNOWN = 1
+    BLOCKS = 2
+    JOIN = 3
+    CHECK = 4
+
+
+Steps = list[tuple[Step, NodeIndex]]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a proof answers.
+
+    `length` is the length of the head that everything is shown against. The
+    verifier trusts the roots of the first `since` blocks (0: nothing) and the
+    nodes `anchors` below them. `blocks` are shown with their data, `hashes` are
+    tree nodes shown alone. `signed` asks for the climb to the head itself.
+    """
+
+    length: int
+    blocks: Ranges = Ranges()  # noqa: RUF009 - immutable
+    hashes: tuple[NodeIndex, ...] = ()
+    since: int = 0
+    anchors: tuple[NodeIndex, ...] = ()
+    signed: bool = True
+
+    def check(self) -> None:
+        """Raise `ValueError` where the numbers make no question."""
+        if not 0 <= self.since <= self.length:
+            raise ValueError(f"since {self.since} is not in 0..{self.length}")
+        if not self.signed and self.since != self.length:
+            raise ValueError(
+                f"an unsigned proof is against a trusted length: since {self.since} "
+                f"is not {self.length}"
+            )
+        if self.blocks.stop > self.length:
+            raise ValueError(f"block {self.blocks.stop - 1} is past the length {self.length}")
+        for name, nodes, limit in (
+            ("hashes", self.hashes, self.length),
+            ("anchors", self.anchors, self.since),
+        ):
+            if list(nodes) != sorted(set(nodes)):
+                raise ValueError(f"{name} must ascend: {nodes[:8]}")
+            if nodes and (nodes[0] < 0 or max(flat_tree.span(n)[1] for n in nodes) > limit):
+                raise ValueError(f"{name} reach past the length {limit}")
+
+
+class _Interest:
+    """Sorted node indexes, asked by span."""
+
+    def __init__(self, nodes: Iterable[NodeIndex]) -> None:
+        self.nodes = frozenset(nodes)
+        self._sorted = sorted(self.nodes)
+
+    def below(self, index: NodeIndex) -> bool:
+        """Tell whether a node strictly below `index` is in the set."""
+        half = (~index & (index + 1)) - 1
+        at = bisect_left(self._sorted, index - half)
+        if at == len(self._sorted) or self._sorted[at] > index + half:
+            return False
+        if self._sorted[at] != index:
+            return True
+        return at + 1 < len(self._sorted) and self._sorted[at + 1] <= index + half
+
+
+def plan(question: Question) -> Steps:
+    """Return the steps of the minimal proof; the question must have passed its check.
+
+    Takes O((ranges + hashes + anchors) log length) time and steps.
+    """
+    return list(_Planner(question).steps())
+
+
+class _Planner:
+    def __init__(self, question: Question) -> None:
+        self.blocks = question.blocks
+        self.hashes = _Interest(question.hashes)
+        self.since = question.since
+        self.trusted = _Interest([*flat_tree.roots(question.since), *question.anchors])
+        self.roots = flat_tree.roots(question.length) if question.signed else []
+
+    def steps(self) -> Iterator[tuple[Step, NodeIndex]]:
+        for root in self.roots:
+            yield from self._push(root)
+        for node in sorted(self.trusted.nodes):
+            if self._lowest_above_a_target(node):
+                yield from self._derive(node)
+                yield Step.CHECK, node
+
+    def _push(self, index: NodeIndex) -> Iterator[tuple[Step, NodeIndex]]:
+        """Push a node; targets below a trusted one are shown against that node later."""
+        if index in self.trusted.nodes:
+            yield Step.KNOWN, index
+        else:
+            yield from self._derive(index)
+
+    def _derive(self, index: NodeIndex) -> Iterator[tuple[Step, NodeIndex]]:
+        """Push a node without trusting it: from blocks, from its children, or as given."""
+        start, stop = flat_tree.span(index)
+        if self.blocks.covers(start, stop) and not self.trusted.below(index):
+            yield Step.BLOCKS, index
+        elif self._target_below(index) or start < self.since < stop or self._derivable(index):
+            left, right = flat_tree.children(index)
+            yield from self._push(left)
+            yield from self._push(right)
+            yield Step.JOIN, index
+        else:
+            yield Step.GIVEN, index
+
+    def _target_below(self, index: NodeIndex) -> bool:
+        return self.hashes.below(index) or self.blocks.touches(*flat_tree.span(index))
+
+    def _derivable(self, index: NodeIndex) -> bool:
+        """Tell whether trusted nodes alone give this one."""
+        return self.trusted.below(index) and all(
+            child in self.trusted.nodes or self._derivable(child)
+            for child in flat_tree.children(index)
+        )
+
+    def _lowest_above_a_target(self, index: NodeIndex) -> bool:
+        """Tell whether a target lies below `index` with no other trusted node between."""
+        if not self._target_below(index):
+            return False
+        if not self.trusted.below(index):
+            return True
+        return any(
+            child not in self.trusted.nodes
+            and (child in self.hashes.nodes or self._lowest_above_a_target(child))
+            for child in flat_tree.children(index)
+        )
