@@ -1,0 +1,141 @@
+"""How the benchmarks measure: our own work in this process, the peers' in Node processes.
+
+A question is a module with `run(bench)` that yields answers (see `benchmarks/report.py`). Every
+figure is the result of several runs after one unmeasured warm-up. The peers are pinned in
+`benchmarks/peers/package.json`, installed when first needed, and run on the same machine in the
+same run: figures from another day are worth little.
+
+Must not know feeds, tries or networks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+from benchmarks.report import Figure
+
+PEERS = Path(__file__).parent / "peers"
+
+PEER_TIMEOUT = 900.0
+"""Seconds after which a peer's script is given up: ten million blocks take the slowest minutes."""
+
+LIBRARIES = ("feedlog", "blake3", "cryptography", "lmdb", "msgspec", "noiseprotocol", "pynacl")
+
+
+class Bench:
+    """What a question is given: how much to do, where, and the way to the peers."""
+
+    def __init__(self, *, quick: bool = False, peers: bool = True) -> None:
+        self.quick = quick
+        self.repeat = 1 if quick else 3
+        self._peers = peers
+
+    def size(self, full: int, quick: int) -> int:
+        """The amount of work: `full`, or `quick` when only the way is tried."""
+        return quick if self.quick else full
+
+    def ours(self, unit: str, work: Callable[[], float]) -> Figure:
+        """Run `work` once unmeasured, then as often as a figure needs; it returns the value."""
+        work()
+        return Figure("feedlog", unit, tuple(work() for _ in range(self.repeat)))
+
+    def peer(self, script: str, who: str, **arguments: object) -> tuple[Figure, ...]:
+        """Ask a peer the same question: one figure, or none where no peers are wanted."""
+        if not self._peers:
+            return ()
+        line = json.dumps({"peer": who, "repeat": self.repeat, **arguments})
+        return (figure_of(run_node(script, line)),)
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether peers take part at all."""
+        return self._peers
+
+    @contextmanager
+    def directory(self) -> Iterator[Path]:
+        """A directory on disk that goes away with the context."""
+        with tempfile.TemporaryDirectory(prefix="feedlog-bench-") as name:
+            yield Path(name)
+
+
+def why_no_peers() -> str | None:
+    """Install the peers if need be; say in words why they cannot run, or return None."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            return f"the peers need `{program}`, which is not installed"
+    if (PEERS / "node_modules" / ".package-lock.json").exists():
+        return None
+    print("installing the peers (npm ci) ...", flush=True)
+    installed = subprocess.run(
+        ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"],
+        cwd=PEERS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if installed.returncode:
+        return f"`npm ci` failed: {installed.stderr.strip().splitlines()[-1:]}"
+    return None
+
+
+def run_node(script: str, arguments: str, *, prefix: Sequence[str] = ()) -> str:
+    """Run one of the peers' scripts and return the line that it prints."""
+    done = subprocess.run(
+        [*prefix, "node", str(PEERS / script), arguments],
+        capture_output=True,
+        text=True,
+        timeout=PEER_TIMEOUT,
+        check=False,
+    )
+    if done.returncode or not done.stdout.strip():
+        raise RuntimeError(f"{script} {arguments} failed ({done.returncode}): {done.stderr[-800:]}")
+    return done.stdout
+
+
+def figure_of(line: str) -> Figure:
+    """Read the JSON line of a peer's script."""
+    values = json.loads(line)
+    facts = {k: v for k, v in values.items() if k not in {"peer", "version", "unit", "runs"}}
+    return Figure(values["peer"], values["unit"], tuple(values["runs"]), values["version"], facts)
+
+
+def machine() -> dict[str, str]:
+    """What a reader needs to know to compare figures with another machine's."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        model = next(
+            (x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), model
+        )
+    return {
+        "processor": model,
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "node": _output("node", "--version"),
+        "load": f"{os.getloadavg()[0]:.2f} before the run",
+        **{name: _version(name) for name in LIBRARIES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _output(*command: str) -> str:
+    if shutil.which(command[0]) is None:
+        return "not installed"
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
