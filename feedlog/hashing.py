@@ -28,7 +28,7 @@ DISCOVERY_CONTEXT = b"feedlog v1 discovery key"
 KEY_PAIR_CONTEXT = "feedlog v1 seed of a named key pair"
 FEED_SEED_CONTEXT = "feedlog v1 seed of a named feed"
 
-assert len(HEAD_CONTEXT) == 24  # noqa: PLR2004 - fixed-width, as the specification draws it
+assert len(HEAD_CONTEXT) == 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,10 @@ class HashSuite:
         return self.digest(PARENT + size.to_bytes(8, "little") + left + right)
 
     def tree(self, roots: list[tuple[int, int, bytes]]) -> bytes:
-        """Hash the roots (index, size, hash) from left to right: `H(2 || hash || u64le index || u64le size ...)`."""
+        """Hash the roots (index, size, hash) from left to right.
+
+        `H(2 || for each: hash || u64le index || u64le size)`.
+        """
         return self.digest(
             TREE
             + b"".join(

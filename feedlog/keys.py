@@ -70,7 +70,7 @@ def random_secret() -> bytes:
 
 
 def encode_id(key: bytes) -> str:
-    """Return the 52 characters that stand for a 32-byte key; raises `ValueError` for another size."""
+    """Return the 52 characters that stand for a key; raises `ValueError` unless it has 32 bytes."""
     if len(key) != KEY_SIZE:
         raise ValueError(f"a key has {KEY_SIZE} bytes, not {len(key)}")
     bits = int.from_bytes(key, "big") << 4  # 256 bits, padded to 52 groups of five

@@ -57,7 +57,7 @@ class Ranges:
     def __repr__(self) -> str:
         """Show the first ranges."""
         shown = ", ".join(f"{start}:{stop}" for start, stop in self.pairs[:8])
-        return f"Ranges({shown}{', ...' if len(self.pairs) > 8 else ''})"  # noqa: PLR2004
+        return f"Ranges({shown}{', ...' if len(self.pairs) > 8 else ''})"
 
     def __contains__(self, index: int) -> bool:
         """Tell whether an index is in the set."""
@@ -89,6 +89,10 @@ class Ranges:
                     at = max(at, high)
             result.append((at, stop))
         return Ranges(result)
+
+    def intersection(self, other: Ranges) -> Ranges:
+        """Return the indexes that are in both sets."""
+        return self.minus(self.minus(other))
 
     @property
     def stop(self) -> int:

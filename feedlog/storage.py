@@ -65,3 +65,9 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Release everything; further use raises `StoreError`."""
+
+
+def check_key(key: bytes) -> None:
+    """Raise `ValueError` unless the key has 1 to 511 bytes."""
+    if not 0 < len(key) <= MAX_KEY_SIZE:
+        raise ValueError(f"a key has 1 to {MAX_KEY_SIZE} bytes, not {len(key)}")

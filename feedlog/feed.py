@@ -1,0 +1,259 @@
+"""A feed: a signed, append-only list of blocks, written here or replicated.
+
+The writer appends, each batch under a new signed head. A replica grows by
+applying proofs (`feedlog.apply`). Both are the same object on the same entries,
+so that a replica serves whatever it holds. Specified in docs/spec/feed.md.
+
+Invariant: every transaction leaves a feed whose latest head is signed and whose
+stored nodes and blocks belong to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import overload
+
+from feedlog import catalog, layout
+from feedlog.apply import apply, raise_conflict
+from feedlog.encryption import OVERHEAD, BlockCipher
+from feedlog.errors import ForkConflict, NotWritable
+from feedlog.head import Head, sign
+from feedlog.keys import KeyPair
+from feedlog.log import Entry, Log
+from feedlog.manifest import Manifest
+from feedlog.merkle import Roots
+from feedlog.proof import Proof, Verified
+from feedlog.proof_codec import MAX_BLOCK_SIZE, MAX_FORK, MAX_LENGTH
+from feedlog.ranges import Ranges
+from feedlog.snapshot import Snapshot
+from feedlog.storage import Reader, Storage, Writer
+from feedlog.view import View
+
+Block = bytes | bytearray | memoryview
+
+_PLACES = 1 << layout.PLACE_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """The end of a feed as this process last saw it; current while `entry` is the last one."""
+
+    entry: Entry | None
+    fork: int
+    roots: Roots
+
+
+class Feed(View):
+    """One feed in a store. Made by `Store.feed`."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        log: Log,
+        key: bytes,
+        *,
+        manifest: Manifest | None,
+        signers: tuple[KeyPair, ...],
+        cipher: BlockCipher | None,
+        read_only: bool,
+    ) -> None:
+        super().__init__(key, log, manifest, cipher)
+        self._storage = storage
+        self._signers = signers
+        self._read_only = read_only
+        self._tail: _Tail | None = None
+        self._base = log.number << layout.PLACE_BITS
+
+    def __repr__(self) -> str:
+        """Show the key and the length."""
+        return f"<Feed {self.id} length={self.length} fork={self.fork}>"
+
+    def _reading(self) -> AbstractContextManager[Reader]:
+        return self._storage.read()
+
+    def _state(self, reader: Reader) -> tuple[Head | None, int]:
+        entry = self._log.last_entry(reader)
+        return (None, 0) if entry is None else self._log.decode_head(entry)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        """Return one block, or a list for a slice; see `View`.
+
+        A block whose record is here needs no look at the head: records past it
+        are never stored. So the usual read is one look-up.
+        """
+        if isinstance(index, int) and 0 <= index < _PLACES - 1:
+            key = (self._base | index + 1).to_bytes(layout.KEY_SIZE, "big")
+            value = self._storage.get(key)
+            if value is not None and self._cipher is None:
+                block = layout.read_inline(value, index)
+                if block is not None:
+                    return block
+        return super().__getitem__(index)
+
+    # Writing.
+
+    @property
+    def writable(self) -> bool:
+        """Whether enough of the signers' secret keys are here to sign a head."""
+        return (
+            not self._read_only
+            and self.manifest is not None
+            and len(self._signers) >= self.manifest.quorum
+        )
+
+    def append(self, block: Block) -> int:
+        """Append one block and return its index; see `extend`."""
+        return self.extend((block,)).start
+
+    def extend(self, blocks: Iterable[Block]) -> range:
+        """Append blocks under one signed head, all or none, and return their indexes.
+
+        A block has 0 to `MAX_BLOCK_SIZE` bytes (`ValueError`). Raises `NotWritable`
+        without the secret key, `ForkConflict` for a feed with contradicting heads,
+        `StoreError` where the disk refuses; then nothing was appended.
+        """
+        plain = [self._checked_block(block) for block in blocks]
+        with self._storage.write() as writer:
+            manifest, tail = self._writing(writer)
+            start = tail.roots.length
+            if not plain:
+                return range(start, start)
+            if start + len(plain) > MAX_LENGTH:
+                raise ValueError(f"a feed holds at most {MAX_LENGTH} blocks")
+            cipher = self._cipher
+            stored = (
+                [cipher.encrypt(at, tail.fork, block) for at, block in enumerate(plain, start)]
+                if cipher
+                else plain
+            )
+            roots = tail.roots.copy()
+            columns = roots.extend(stored)
+            self._log.append(writer, (start, columns), stored)
+            self._commit(writer, manifest, roots, tail.fork)
+        return range(start, start + len(plain))
+
+    def truncate(self, length: int) -> None:
+        """Remove the blocks from `length` on, under a signed head of the next fork.
+
+        Readers follow the fork when they see it. Raises as `extend` does, and
+        `ValueError` for a length that the feed does not have.
+        """
+        with self._storage.write() as writer:
+            manifest, tail = self._writing(writer)
+            if not 0 <= length <= tail.roots.length:
+                raise ValueError(f"length {length} is not in 0..{tail.roots.length}")
+            if tail.fork >= MAX_FORK:
+                raise ValueError(f"a feed has at most {MAX_FORK} forks")
+            roots = self._log.roots(writer, length, manifest.suite)
+            self._log.truncate(writer, length)
+            self._commit(writer, manifest, roots, tail.fork + 1)
+
+    def clear(self, start: int, stop: int) -> None:
+        """Drop the data of the blocks [start, stop) and free their space.
+
+        The tree stays whole: proofs of other blocks still work, and the blocks can
+        be fetched again. Raises `ValueError` for a range that the feed does not have.
+        """
+        self._refuse_read_only()
+        with self._storage.write() as writer:
+            head, _ = self._state(writer)
+            length = head.length if head else 0
+            if not 0 <= start <= stop <= length:
+                raise ValueError(f"blocks {start}..{stop} are not in 0..{length}")
+            held = self._log.have.ranges(writer, length)
+            self._log.clear(writer, Ranges([(start, stop)]).intersection(held))
+
+    def _checked_block(self, block: Block) -> bytes:
+        if not isinstance(block, bytes):
+            if not isinstance(block, bytearray | memoryview):
+                raise TypeError(f"a block is bytes, not {type(block).__name__}")
+            block = bytes(block)
+        limit = MAX_BLOCK_SIZE - (OVERHEAD if self._cipher else 0)
+        if len(block) > limit:
+            raise ValueError(f"a block has at most {limit} bytes, not {len(block)}")
+        return block
+
+    def _refuse_read_only(self) -> None:
+        if self._read_only:
+            raise NotWritable("the store was opened read-only")
+
+    def _writing(self, writer: Writer) -> tuple[Manifest, _Tail]:
+        """Return the end of the feed for a change by its writer."""
+        self._refuse_read_only()
+        manifest = self.manifest
+        if manifest is None or not self.writable:
+            needed = (
+                f"{manifest.quorum} of its signers' secret keys" if manifest else "its manifest"
+            )
+            raise NotWritable(f"feed {self.id} cannot be written here: {needed} would be needed")
+        tail = self._tail
+        entry = self._log.last_entry(writer)
+        if tail is None or tail.entry != entry:
+            head = self._log.decode_head(entry)[0] if entry else None
+            length, fork = (head.length, head.fork) if head else (0, 0)
+            tail = _Tail(entry, fork, self._log.roots(writer, length, manifest.suite))
+        raise_conflict(writer, self._log.number, tail.fork)
+        return manifest, tail
+
+    def _commit(self, writer: Writer, manifest: Manifest, roots: Roots, fork: int) -> None:
+        """Sign the roots and store their head."""
+        tree_hash = roots.tree_hash()
+        signatures = sign(
+            self.key,
+            manifest,
+            self._signers[: manifest.quorum],
+            fork=fork,
+            length=roots.length,
+            tree_hash=tree_hash,
+        )
+        head = Head(fork, roots.length, tree_hash, signatures)
+        entry = self._log.put_head(writer, head, roots.byte_length)
+        self._tail = _Tail(entry, fork, roots)
+
+    # Replicating.
+
+    def apply(self, proof: Proof) -> Verified:
+        """Verify a proof against the feed's key and what is held, and store what it shows.
+
+        Returns what was verified. Raises `InvalidProof`, with nothing stored, where
+        the proof does not hold or does not link to this replica; `ForkConflict`
+        where it shows that the writer signed two heads that contradict each other:
+        the evidence is kept then, and nothing else.
+        """
+        self._refuse_read_only()
+        verified = apply(self._storage, self._log, self.key, self.manifest, proof)
+        if self.manifest is None:
+            self.manifest = verified.manifest
+        return verified
+
+    @property
+    def conflict(self) -> ForkConflict | None:
+        """The evidence that the writer contradicted itself in the present fork, if there is any."""
+        with self._storage.read() as reader:
+            head, _ = self._state(reader)
+            evidence = catalog.load_evidence(reader, self._log.number)
+            if evidence is None or (head is not None and evidence.fork < head.fork):
+                return None
+            return ForkConflict(*catalog.contradicting_heads(evidence))
+
+    def snapshot(self, length: int | None = None) -> Snapshot:
+        """Return a view of the first `length` blocks that later changes do not touch.
+
+        Raises `ValueError` past the end. Close it when done: it keeps the store
+        from reusing freed space.
+        """
+        return Snapshot(
+            self.key,
+            self._log,
+            self.manifest,
+            self._cipher,
+            transaction=self._storage.read(),
+            length=length,
+        )

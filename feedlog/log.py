@@ -1,0 +1,203 @@
+"""One feed's entries in the store: heads, tree nodes, blocks.
+
+The only place that combines `feedlog.layout` with a transaction. Methods take
+the caller's transaction, so that what belongs together is committed together.
+
+Invariant: a node that is stored was computed here or verified; a head that is
+stored was signed by a quorum. Must not know keys, signatures or proofs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from feedlog import flat_tree, layout
+from feedlog.errors import BlockMissing, CorruptError
+from feedlog.flat_tree import NodeIndex
+from feedlog.hashing import HashSuite
+from feedlog.have import Have
+from feedlog.head import Head
+from feedlog.layout import Record
+from feedlog.merkle import Roots, TreeNode
+from feedlog.ranges import Ranges
+from feedlog.storage import Reader, Writer
+
+Entry = tuple[bytes, bytes]
+Run = tuple[int, list[list[TreeNode]]]
+
+_NODE_LEVELS = layout.PLACE_BITS + 1
+
+
+class Contradiction(Exception):
+    """A verified node differs from the stored one: internal, becomes `ForkConflict`."""
+
+
+class Log:
+    """The entries of the feed with the given number in a store."""
+
+    __slots__ = ("have", "high", "low", "number")
+
+    def __init__(self, number: int, *, dense: bool) -> None:
+        """Take the feed's number in the store, and whether it is written here."""
+        self.number = number
+        self.low, self.high = layout.bounds(number)
+        self.have = Have(number, dense=dense)
+
+    # Heads.
+
+    def last_entry(self, reader: Reader) -> Entry | None:
+        """Return the latest head's entry as it is stored: what tells whether a cache is current."""
+        return reader.last(self.low, self.high)
+
+    def decode_head(self, entry: Entry) -> tuple[Head, int]:
+        """Return the head of an entry and the feed's byte length."""
+        key, value = entry
+        if len(key) != layout.KEY_SIZE + 5 or key[8:9] != layout.HEAD_SUFFIX:
+            raise CorruptError("the feed's last entry is not a head")
+        return layout.decode_head(key, value)
+
+    def heads(self, reader: Reader) -> Iterator[Head]:
+        """Yield all stored heads in the order of length, then fork."""
+        for entry in reader.scan(self.low, self.high):
+            if len(entry[0]) == layout.KEY_SIZE + 5:
+                yield self.decode_head(entry)[0]
+
+    def head_at(self, reader: Reader, length: int) -> tuple[Head, int] | None:
+        """Return the newest head that was signed for exactly this length."""
+        low = layout.head_key(self.number, length, 0)
+        entry = reader.last(low, low[:9] + b"\xff" * 5)
+        return None if entry is None else self.decode_head(entry)
+
+    def put_head(self, writer: Writer, head: Head, byte_length: int) -> Entry:
+        """Store a head; return its entry."""
+        key = layout.head_key(self.number, head.length, head.fork)
+        value = layout.encode_head(head, byte_length)
+        writer.put(key, value)
+        return key, value
+
+    # Reading.
+
+    def record(self, reader: Reader, block: int) -> Record | None:
+        """Return the record of a block, or None."""
+        value = reader.get(layout.record_key(self.number, block))
+        return None if value is None else Record.from_bytes(value, block)
+
+    def block(self, reader: Reader, index: int) -> bytes | None:
+        """Return a block's data, or None where it is not held."""
+        key = layout.record_key(self.number, index)
+        value = reader.get(key)
+        if value is None:
+            return None
+        if value[0] & layout.OUTSIDE:
+            data = reader.get(key + layout.DATA_SUFFIX)
+            if data is None:
+                raise CorruptError(f"the data of block {index} is gone from the disk")
+            return data
+        return layout.read_inline(value, index)
+
+    def find_nodes(self, reader: Reader, indexes: Sequence[NodeIndex]) -> dict[NodeIndex, TreeNode]:
+        """Return those of the nodes that are stored."""
+        found = {}
+        records: dict[int, Record | None] = {}
+        for index in indexes:
+            block = flat_tree.last_block(index)
+            if block not in records:
+                records[block] = self.record(reader, block)
+            record = records[block]
+            node = record.nodes.get(flat_tree.level(index)) if record else None
+            if node is not None:
+                found[index] = node
+        return found
+
+    def nodes(self, reader: Reader, indexes: Sequence[NodeIndex]) -> list[TreeNode]:
+        """Return the nodes; raises `BlockMissing` for one that is not stored."""
+        found = self.find_nodes(reader, indexes)
+        for index in indexes:
+            if index not in found:
+                raise BlockMissing(index, "tree node")
+        return [found[index] for index in indexes]
+
+    def roots(self, reader: Reader, length: int, suite: HashSuite) -> Roots:
+        """Return the roots of the first `length` blocks."""
+        return Roots(suite, length, self.nodes(reader, flat_tree.roots(length)))
+
+    # Writing.
+
+    def append(self, writer: Writer, run: Run, blocks: Sequence[bytes]) -> None:
+        """Store new blocks at the end with all the nodes that they complete."""
+        start, columns = run
+        items: list[Entry] = []
+        number = self.number << layout.PLACE_BITS
+        for place, (column, block) in enumerate(zip(columns, blocks, strict=True), start + 1):
+            key = (number | place).to_bytes(layout.KEY_SIZE, "big")
+            if len(block) <= layout.INLINE_SIZE:
+                items.append((key, layout.complete_record(column, block)))
+            else:
+                items.append((key, layout.complete_record(column, None)))
+                items.append((key + layout.DATA_SUFFIX, block))
+        writer.put_many(items)
+        self.have.add(writer, Ranges([(start, start + len(columns))]))
+
+    def merge(
+        self,
+        writer: Writer,
+        nodes: Mapping[NodeIndex, TreeNode],
+        runs: Sequence[Run],
+        blocks: Mapping[int, bytes],
+    ) -> None:
+        """Store verified nodes and blocks beside what is there.
+
+        Raises `Contradiction` where a stored node differs: then nothing may be committed.
+        """
+        columns: dict[int, dict[int, TreeNode]] = {}
+        for index, node in nodes.items():
+            columns.setdefault(flat_tree.last_block(index), {})[flat_tree.level(index)] = node
+        for start, run in runs:
+            for block, column in enumerate(run, start):
+                columns.setdefault(block, {}).update(enumerate(column))
+        items: list[Entry] = []
+        for block in sorted(columns):
+            items.extend(self._merged(writer, block, columns[block], blocks.get(block)))
+        writer.put_many(items)
+        self.have.add(writer, Ranges.of(blocks))
+
+    def _merged(
+        self, reader: Reader, block: int, column: dict[int, TreeNode], data: bytes | None
+    ) -> Iterator[Entry]:
+        """Yield the entries of one block's record with a column of nodes and its data added."""
+        record = self.record(reader, block) or Record(block, {})
+        for level, node in column.items():
+            if record.nodes.setdefault(level, node) != node:
+                raise Contradiction
+        key = layout.record_key(self.number, block)
+        if data is not None and not record.held:
+            if len(data) <= layout.INLINE_SIZE:
+                record.data = data
+            else:
+                record.outside = True
+        yield key, record.to_bytes()
+        if data is not None and record.outside:
+            yield key + layout.DATA_SUFFIX, data
+
+    def truncate(self, writer: Writer, length: int) -> None:
+        """Remove every block, node and head past `length`."""
+        writer.delete_range(layout.record_key(self.number, length), self.high)
+        self.have.truncate(writer, length)
+
+    def clear(self, writer: Writer, ranges: Ranges) -> None:
+        """Remove the data of blocks and keep their nodes, so that proofs still work."""
+        for block in ranges:
+            record = self.record(writer, block)
+            if record is None or not record.held:
+                continue
+            key = layout.record_key(self.number, block)
+            if record.outside:
+                writer.delete(key + layout.DATA_SUFFIX)
+            record.data, record.outside = None, False
+            writer.put(key, record.to_bytes())
+        self.have.remove(writer, ranges)
+
+    def purge(self, writer: Writer) -> None:
+        """Remove every entry of the feed."""
+        writer.delete_range(self.low, self.high)
+        self.have.purge(writer)

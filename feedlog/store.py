@@ -1,0 +1,308 @@
+"""A store: many feeds in one directory, or in memory.
+
+Holds a secret from which the key pairs of its named feeds are derived: whoever
+copies the directory can write them, so keep it as you keep a private key.
+Several processes may open one store at a time; writers take turns, readers see
+each commit as it happens. Specified in docs/spec/store.md.
+
+Knows which feeds there are. Must not know what is in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from feedlog import catalog, hashing
+from feedlog.catalog import FeedMeta
+from feedlog.encryption import BlockCipher
+from feedlog.errors import NotWritable, StoreError
+from feedlog.feed import Feed
+from feedlog.keys import KEY_SIZE, KeyPair, encode_id, random_secret
+from feedlog.lmdb_storage import LmdbStorage
+from feedlog.log import Log
+from feedlog.manifest import Manifest
+from feedlog.memory_storage import MemoryStorage
+from feedlog.storage import Reader, Storage
+
+
+@dataclass(frozen=True, slots=True)
+class FeedInfo:
+    """A line of a store's listing."""
+
+    key: bytes
+    name: str | None
+    length: int
+    writable: bool
+
+    @property
+    def id(self) -> str:
+        """The key as people write it."""
+        return encode_id(self.key)
+
+
+class Store:
+    """A directory of feeds; use it as a context manager."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        durability: Literal["durable", "relaxed"] = "durable",
+        read_only: bool = False,
+        create: bool = True,
+        map_size: int | None = None,
+    ) -> None:
+        """Open the store at `path`, making it where it is not there (unless `create` is False).
+
+        `durability="durable"` has every append on disk when it returns;
+        `"relaxed"` leaves that to the operating system: nothing is torn when the
+        process is killed, and the last appends can be lost when the machine stops.
+        `map_size` is the first size in bytes of the memory map, which grows by
+        itself. Raises `StoreError`.
+        """
+        storage = LmdbStorage(
+            path, durability=durability, read_only=read_only, create=create, map_size=map_size
+        )
+        self._open(storage, read_only=read_only)
+
+    @classmethod
+    def memory(cls) -> Store:
+        """Make a store in memory, for tests and short-lived use."""
+        store = cls.__new__(cls)
+        store._open(MemoryStorage(), read_only=False)  # noqa: SLF001 - an instance of this class
+        return store
+
+    def _open(self, storage: Storage, *, read_only: bool) -> None:
+        self._storage = storage
+        self._read_only = read_only
+        self._feeds: dict[int, Feed] = {}
+        try:
+            self._secret = self._load_secret()
+        except BaseException:
+            storage.close()
+            raise
+
+    def _load_secret(self) -> bytes:
+        with self._storage.read() as reader:
+            header = catalog.load_header(reader)
+        if header is None:
+            if self._read_only:
+                raise StoreError("the store is empty and was opened read-only")
+            with self._storage.write() as writer:
+                header = catalog.load_header(writer) or catalog.create_header(
+                    writer, random_secret()
+                )
+        return header.secret
+
+    # Keys.
+
+    def key_pair(self, name: str) -> KeyPair:
+        """Return the key pair that the store's secret gives to a name."""
+        return KeyPair.from_seed(hashing.key_pair_seed(self._secret, name))
+
+    # Feeds.
+
+    def feed(
+        self,
+        name: str | None = None,
+        *,
+        key: bytes | None = None,
+        manifest: Manifest | None = None,
+        key_pair: KeyPair | None = None,
+        encryption_key: bytes | None = None,
+    ) -> Feed:
+        """Open a feed, making it where the store does not have it.
+
+        With a `name`: a feed of ours, whose key pair the store derives. With a `key`
+        (32 bytes): somebody's, an empty replica until proofs are applied. `manifest`
+        describes a feed with other signers or another hash; it may go with a name.
+        `key_pair` is a signer's, for a feed whose secret key comes from elsewhere.
+        `encryption_key` (32 bytes) is kept in the store.
+
+        Returns one and the same object for one feed. Raises `ValueError` for
+        arguments that name no feed, `NotWritable` where a read-only store would have
+        to make it.
+        """
+        with self._storage.read() as reader:
+            found = self._find(reader, name, key, manifest, key_pair)
+        if found is None:
+            meta = self._describe(name, key, manifest, key_pair, encryption_key)
+            found = self._add(meta)
+        number, meta = found
+        changed = _completed(meta, manifest, key_pair, encryption_key)
+        if changed != meta:
+            self._refuse_read_only()
+            with self._storage.write() as writer:
+                catalog.save_feed(writer, number, changed)
+            self._feeds.pop(number, None)
+        if number not in self._feeds:
+            self._feeds[number] = self._make(number, changed)
+        return self._feeds[number]
+
+    def _find(
+        self,
+        reader: Reader,
+        name: str | None,
+        key: bytes | None,
+        manifest: Manifest | None,
+        key_pair: KeyPair | None,
+    ) -> tuple[int, FeedMeta] | None:
+        if name is not None:
+            number = catalog.find_by_name(reader, _checked_name(name))
+        else:
+            number = catalog.find_by_key(reader, _feed_key(key, manifest, key_pair))
+        if number is None:
+            return None
+        meta = catalog.load_feed(reader, number)
+        assert meta is not None, "the index points at it"
+        if name is not None and key is not None and meta.key != key:
+            raise ValueError(
+                f"the feed {name!r} has the key {encode_id(meta.key)}, not the one given"
+            )
+        return number, meta
+
+    def _describe(
+        self,
+        name: str | None,
+        key: bytes | None,
+        manifest: Manifest | None,
+        key_pair: KeyPair | None,
+        encryption_key: bytes | None,
+    ) -> FeedMeta:
+        """Return the facts of a feed that the store does not have yet."""
+        ours = key is None
+        if ours and name is not None and manifest is None and key_pair is None:
+            manifest = Manifest((self._signer(name).public_key,))
+        key = key if key is not None else _feed_key(None, manifest, key_pair)
+        if manifest is None and key_pair is not None:
+            candidate = Manifest((key_pair.public_key,))
+            manifest = candidate if candidate.key() == key else None
+        return FeedMeta(
+            key=key,
+            name=name,
+            manifest=manifest.to_bytes() if manifest else b"",
+            seeds=(key_pair.seed,) if key_pair else (),
+            dense=ours,
+            encryption_key=encryption_key or b"",
+        )
+
+    def _add(self, meta: FeedMeta) -> tuple[int, FeedMeta]:
+        self._refuse_read_only()
+        with self._storage.write() as writer:
+            number = catalog.find_by_key(writer, meta.key)
+            if number is None:
+                return catalog.add_feed(writer, meta), meta
+            if meta.name is not None:
+                raise ValueError(f"the store has the feed {encode_id(meta.key)} already")
+            known = catalog.load_feed(writer, number)
+            assert known is not None, "the index points at it"
+            return number, known
+
+    def _signer(self, name: str) -> KeyPair:
+        return KeyPair.from_seed(hashing.feed_seed(self._secret, name))
+
+    def _make(self, number: int, meta: FeedMeta) -> Feed:
+        manifest = Manifest.from_bytes(meta.manifest) if meta.manifest else None
+        candidates = [KeyPair.from_seed(seed) for seed in meta.seeds]
+        if meta.name is not None:
+            candidates.append(self._signer(meta.name))
+        signers = tuple(
+            pair for pair in candidates if manifest and pair.public_key in manifest.signers
+        )
+        cipher = BlockCipher(meta.key, meta.encryption_key) if meta.encryption_key else None
+        return Feed(
+            self._storage,
+            Log(number, dense=meta.dense),
+            meta.key,
+            manifest=manifest,
+            signers=signers,
+            cipher=cipher,
+            read_only=self._read_only,
+        )
+
+    def feeds(self) -> list[FeedInfo]:
+        """List the feeds of the store, oldest first."""
+        with self._storage.read() as reader:
+            known = list(catalog.feeds(reader))
+        result = []
+        for number, meta in known:
+            feed = self._feeds.setdefault(number, self._make(number, meta))
+            result.append(FeedInfo(meta.key, meta.name, feed.length, feed.writable))
+        return result
+
+    # Transactions.
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make all changes inside the block one: to any feeds of the store, all or none."""
+        self._refuse_read_only()
+        with self._storage.write():
+            yield
+
+    def _refuse_read_only(self) -> None:
+        if self._read_only:
+            raise NotWritable("the store was opened read-only")
+
+    # Life.
+
+    def close(self) -> None:
+        """Release the store; its feeds raise `StoreError` from now on."""
+        self._storage.close()
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+def _checked_name(name: str) -> str:
+    size = len(name.encode())
+    if not 1 <= size <= catalog.MAX_NAME_SIZE:
+        raise ValueError(f"a feed's name has 1 to {catalog.MAX_NAME_SIZE} bytes, not {size}")
+    return name
+
+
+def _feed_key(key: bytes | None, manifest: Manifest | None, key_pair: KeyPair | None) -> bytes:
+    """Return the key of the feed that the arguments name."""
+    if key is not None:
+        if len(key) != KEY_SIZE:
+            raise ValueError(f"a feed's key has {KEY_SIZE} bytes, not {len(key)}")
+        if manifest is not None and manifest.key() != key:
+            raise ValueError("the manifest does not hash to the key")
+        return key
+    if manifest is not None:
+        return manifest.key()
+    if key_pair is not None:
+        return Manifest((key_pair.public_key,)).key()
+    raise ValueError("a feed is opened by a name, a key, a manifest or a key pair")
+
+
+def _completed(
+    meta: FeedMeta,
+    manifest: Manifest | None,
+    key_pair: KeyPair | None,
+    encryption_key: bytes | None,
+) -> FeedMeta:
+    """Return the stored facts with what the caller knows in addition."""
+    known = meta.manifest or (manifest.to_bytes() if manifest else b"")
+    seeds = meta.seeds
+    if key_pair is not None and key_pair.seed not in seeds:
+        seeds = (*seeds, key_pair.seed)
+    if encryption_key is not None and meta.encryption_key not in (b"", encryption_key):
+        raise ValueError("the feed has another encryption key")
+    return FeedMeta(
+        meta.key, known, seeds, meta.name, meta.dense, encryption_key or meta.encryption_key
+    )

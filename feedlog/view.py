@@ -1,0 +1,322 @@
+"""Reading a feed: as a list of blocks, by bytes, and as proofs.
+
+`Feed` reads the live store through this, a `Snapshot` one fixed state of it.
+Every read happens in one transaction and so sees one head; negative indexes and
+slices count from that head's length.
+
+Knows how to read. Must not change anything.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import overload
+
+from feedlog import flat_tree, hashing
+from feedlog.encryption import BlockCipher
+from feedlog.errors import BlockMissing, StoreError
+from feedlog.flat_tree import NodeIndex
+from feedlog.head import Head
+from feedlog.keys import encode_id
+from feedlog.log import Log
+from feedlog.manifest import Manifest
+from feedlog.plan import Question
+from feedlog.proof import Proof, build
+from feedlog.proof_codec import MAX_LENGTH, MAX_PROOF_BLOCKS, MAX_RANGES
+from feedlog.ranges import Ranges
+from feedlog.storage import Reader
+
+READ_AHEAD = 64
+"""Blocks that iteration reads in one transaction."""
+
+
+class View(ABC):
+    """What can be read of a feed; behaves as a list of blocks."""
+
+    def __init__(
+        self, key: bytes, log: Log, manifest: Manifest | None, cipher: BlockCipher | None
+    ) -> None:
+        self.key = key
+        """The feed's public key, 32 bytes: the hash of its manifest."""
+        self.manifest = manifest
+        """Signers, quorum and hash suite; None until the first proof of a replica brings it."""
+        self._log = log
+        self._cipher = cipher
+
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[Reader]:
+        """Open the state that this view reads."""
+
+    @abstractmethod
+    def _state(self, reader: Reader) -> tuple[Head | None, int]:
+        """Return the head of that state and its byte length."""
+
+    # Facts.
+
+    @property
+    def id(self) -> str:
+        """The key as people write it: 52 characters of z-base-32."""
+        return encode_id(self.key)
+
+    @property
+    def discovery_key(self) -> bytes:
+        """The 32 bytes under which the feed is announced; they do not give away the key."""
+        return hashing.discovery_key(self.key)
+
+    @property
+    def head(self) -> Head | None:
+        """The signed head, or None for a feed of which nothing is known yet."""
+        with self._reading() as reader:
+            return self._state(reader)[0]
+
+    @property
+    def length(self) -> int:
+        """Blocks in the feed, held or not."""
+        head = self.head
+        return head.length if head else 0
+
+    @property
+    def byte_length(self) -> int:
+        """Bytes in all blocks of the feed, as stored: with their encryption, if any."""
+        with self._reading() as reader:
+            return self._state(reader)[1]
+
+    @property
+    def fork(self) -> int:
+        """How often the feed was truncated."""
+        head = self.head
+        return head.fork if head else 0
+
+    def root_hash(self, length: int | None = None) -> bytes:
+        """Return the tree hash (32 bytes) of the first `length` blocks; all by default.
+
+        Raises `ValueError` past the end, `BlockMissing` where a replica lacks a root.
+        """
+        with self._reading() as reader:
+            head, _ = self._state(reader)
+            length = self._checked_length(head, length)
+            if self.manifest is None:
+                return hashing.BLAKE3.tree([])
+            return self._log.roots(reader, length, self.manifest.suite).tree_hash()
+
+    def heads(self) -> list[Head]:
+        """Return every signed head that is kept, one for each batch, oldest first."""
+        with self._reading() as reader:
+            head, _ = self._state(reader)
+            return [one for one in self._log.heads(reader) if head and one.length <= head.length]
+
+    # The list of blocks.
+
+    def __len__(self) -> int:
+        """Return `length`."""
+        return self.length
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        """Return one block, or a list for a slice.
+
+        Raises `IndexError` past the end and `BlockMissing` for a block that is not held.
+        """
+        with self._reading() as reader:
+            head, _ = self._state(reader)
+            length = head.length if head else 0
+            if isinstance(index, slice):
+                return [self._block(reader, i) for i in range(*index.indices(length))]
+            return self._block(reader, _checked_index(index, length))
+
+    def _block(self, reader: Reader, index: int) -> bytes:
+        block = self._log.block(reader, index)
+        if block is None:
+            raise BlockMissing(index)
+        return self._cipher.decrypt(index, block) if self._cipher else block
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield all blocks up to the length at the time of reading."""
+        at = 0
+        while blocks := self[at : at + READ_AHEAD]:
+            yield from blocks
+            at += len(blocks)
+
+    def has(self, index: int, stop: int | None = None) -> bool:
+        """Tell whether a block, or all blocks of [index, stop), are held."""
+        if stop is None:
+            with self._reading() as reader:
+                head, _ = self._state(reader)
+                index = index + head.length if index < 0 and head else index
+                if not (head and 0 <= index < head.length):
+                    return False
+                record = self._log.record(reader, index)
+            return record is not None and record.held
+        return self._have().covers(index, stop) if index < stop else True
+
+    @property
+    def have(self) -> list[range]:
+        """The blocks that are held, as ascending ranges."""
+        return [range(start, stop) for start, stop in self._have().pairs]
+
+    def _have(self) -> Ranges:
+        with self._reading() as reader:
+            head, _ = self._state(reader)
+            return self._log.have.ranges(reader, head.length if head else 0)
+
+    # Bytes.
+
+    def seek(self, byte_offset: int) -> tuple[int, int]:
+        """Return the block that holds a byte of the feed, and the offset inside that block.
+
+        Counts the bytes as stored. Raises `IndexError` past the end, `BlockMissing`
+        where a replica lacks a node on the way.
+        """
+        with self._reading() as reader:
+            head, byte_length = self._state(reader)
+            if not 0 <= byte_offset < byte_length:
+                raise IndexError(f"byte {byte_offset} is not in a feed of {byte_length} bytes")
+            assert head is not None, "bytes without a head"
+            return self._descend(reader, head.length, byte_offset)
+
+    def _descend(self, reader: Reader, length: int, byte_offset: int) -> tuple[int, int]:
+        rest = byte_offset
+        for root in flat_tree.roots(length):
+            index: NodeIndex = root
+            size, _ = self._log.nodes(reader, [index])[0]
+            if rest >= size:
+                rest -= size
+                continue
+            while flat_tree.level(index):
+                left, right = flat_tree.children(index)
+                size, _ = self._log.nodes(reader, [left])[0]
+                index, rest = (left, rest) if rest < size else (right, rest - size)
+            return index >> 1, rest
+        raise StoreError(f"byte {byte_offset} is past the sizes that the tree's nodes state")
+
+    # Proofs.
+
+    def prove(
+        self,
+        blocks: Iterable[int] = (),
+        *,
+        since: int = 0,
+        seek: int | None = None,
+        hashes: Iterable[int] = (),
+        length: int | None = None,
+        anchors: Iterable[int] = (),
+        signed: bool = True,
+    ) -> Proof:
+        """Prove blocks, tree nodes and the head of `length` (the latest by default).
+
+        `since` is a length whose roots the verifier trusts already, `anchors` tree
+        nodes below them that it trusts too: both shorten the proof. `seek` adds the
+        block with that byte. `signed=False` leaves out manifest and head, for a
+        verifier whose trusted length is `length` itself.
+
+        Raises `ValueError` for numbers that make no proof or for more than 4096
+        ranges, `IndexError` for a block past the end, `BlockMissing` for a block or
+        node that is not held.
+        """
+        with self._reading() as reader:
+            latest, _ = self._state(reader)
+            if latest is None or self.manifest is None:
+                raise ValueError("nothing of this feed is known yet, so nothing can be proven")
+            length = self._checked_length(latest, length)
+            head = self._head_for(reader, latest, length)
+            wanted = Ranges.of(blocks)
+            if seek is not None:
+                at, _ = self._descend_checked(reader, length, seek)
+                wanted = Ranges([*wanted.pairs, (at, at + 1)])
+            if wanted.stop > length:
+                raise IndexError(f"block {wanted.stop - 1} is past the length {length}")
+            _check_bounds(wanted)
+            question = Question(
+                length=length,
+                blocks=wanted,
+                hashes=_ascending(hashes),
+                since=since,
+                anchors=_ascending(anchors),
+                signed=signed,
+            )
+            question.check()
+            return build(
+                question,
+                head.fork if signed else latest.fork,
+                read_nodes=lambda indexes: self._log.nodes(reader, indexes),
+                data=tuple(self._raw(reader, index) for index in wanted),
+                seek=seek,
+                manifest=self.manifest if signed else None,
+                signatures=head.signatures if signed else (),
+            )
+
+    def _descend_checked(self, reader: Reader, length: int, seek: int) -> tuple[int, int]:
+        assert self.manifest is not None, "checked by the caller"
+        byte_length = self._log.roots(reader, length, self.manifest.suite).byte_length
+        if not 0 <= seek < byte_length:
+            raise IndexError(f"byte {seek} is not in a feed of {byte_length} bytes")
+        return self._descend(reader, length, seek)
+
+    def _head_for(self, reader: Reader, latest: Head, length: int) -> Head:
+        if length == latest.length:
+            return latest
+        found = self._log.head_at(reader, length)
+        if found is None:
+            raise ValueError(f"no head was signed, or is kept, for length {length}")
+        return found[0]
+
+    def _raw(self, reader: Reader, index: int) -> bytes:
+        block = self._log.block(reader, index)
+        if block is None:
+            raise BlockMissing(index)
+        return block
+
+    def anchors(self, blocks: Iterable[int]) -> list[NodeIndex]:
+        """Return nodes that are held and that shorten a proof of these blocks to this reader.
+
+        For each block, the lowest stored node above it: pass them as `anchors` to
+        the other side's `prove`, with `since` = this feed's length.
+        """
+        with self._reading() as reader:
+            head, _ = self._state(reader)
+            if head is None:
+                return []
+            found: set[NodeIndex] = set()
+            roots = set(flat_tree.roots(head.length))
+            for start, stop in Ranges.of(blocks).pairs:
+                for edge in {start, stop - 1}:
+                    index = flat_tree.node(0, edge)
+                    while index not in roots:
+                        if self._log.find_nodes(reader, [index]):
+                            found.add(index)
+                            break
+                        index = flat_tree.parent(index)
+            return sorted(found)
+
+    def _checked_length(self, head: Head | None, length: int | None) -> int:
+        latest = head.length if head else 0
+        if length is None:
+            return latest
+        if not 0 <= length <= latest:
+            raise ValueError(f"length {length} is not in 0..{latest}")
+        return length
+
+
+def _checked_index(index: int, length: int) -> int:
+    at = index + length if index < 0 else index
+    if not 0 <= at < length:
+        raise IndexError(f"block {index} is past the end: the feed has {length} blocks")
+    return at
+
+
+def _check_bounds(wanted: Ranges) -> None:
+    if len(wanted.pairs) > MAX_RANGES:
+        raise ValueError(f"a proof has at most {MAX_RANGES} ranges, not {len(wanted.pairs)}")
+    if len(wanted) > MAX_PROOF_BLOCKS:
+        raise ValueError(f"a proof has at most {MAX_PROOF_BLOCKS} blocks, not {len(wanted)}")
+    assert wanted.stop <= MAX_LENGTH, "longer than any feed"
+
+
+def _ascending(nodes: Iterable[int]) -> tuple[NodeIndex, ...]:
+    return tuple(NodeIndex(index) for index in sorted(set(nodes)))
