@@ -1,0 +1,7 @@
+"""Ways for bytes to travel between two peers, behind one small interface."""
+
+from net.carriers.base import Carrier, Receiver
+from net.carriers.memory import memory_pair
+from net.carriers.tcp import TcpListener, connect_tcp, listen_tcp
+
+__all__ = ["Carrier", "Receiver", "TcpListener", "connect_tcp", "listen_tcp", "memory_pair"]

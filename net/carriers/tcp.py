@@ -1,0 +1,189 @@
+"""TCP: the carrier of first choice wherever it connects.
+
+Bytes are read into one buffer that is used again for every read, and decrypted out of
+it, so the kernel's copy is the only one before the plaintext.
+Must not know Noise. The border to the operating system: `OSError` becomes
+`ConnectError` or `ListenError` here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from net.carriers.base import HIGH_WATER, LOW_WATER, Receiver
+from net.errors import ConnectError, ListenError
+
+READ_BUFFER = 512 << 10
+"""Bytes read at once; eight records. Allocated per connection when it first reads much."""
+SMALL_READ_BUFFER = 16 << 10
+"""What an idle connection holds: a thousand of them make 16 MB."""
+
+BACKLOG = 512
+"""Connections that the kernel holds for us until we accept them."""
+
+
+class TcpCarrier(asyncio.BufferedProtocol):
+    """One TCP connection."""
+
+    def __init__(self, accepted: Callable[[TcpCarrier], None] | None = None) -> None:
+        self.binding = b""
+        self.description = "tcp"
+        self._accepted = accepted
+        self._receiver: Receiver | None = None
+        self._buffer = bytearray(SMALL_READ_BUFFER)
+        self._view = memoryview(self._buffer)
+        self._transport: asyncio.Transport | None = None
+        self._ended = False
+        self._lost: tuple[Exception | None] | None = None
+
+    # What the carrier's user calls.
+
+    def start(self, receiver: Receiver) -> None:
+        """Begin to deliver."""
+        self._receiver = receiver
+        if self._lost is not None:
+            asyncio.get_running_loop().call_soon(receiver.carrier_lost, self._lost[0])
+        elif self._transport is not None:
+            self._transport.resume_reading()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def write_end(self) -> None:
+        """Send the end of this direction."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def pause_reading(self) -> None:
+        """Deliver no more until `resume_reading`."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Deliver again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Send what was written, then end."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connected socket."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.pause_reading()
+        transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            # Bytes handed to the kernel cannot be overtaken by urgent ones: keep them few.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, HIGH_WATER)
+        self.description = f"tcp {format_address(transport.get_extra_info('peername'))}"
+        if self._accepted is not None:
+            self._accepted(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Give asyncio the place to read into."""
+        return self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Deliver what was read."""
+        assert self._receiver is not None, "bytes before start"
+        self._receiver.data_received(self._view[:nbytes])
+        if nbytes == len(self._buffer) < READ_BUFFER:
+            self._buffer = bytearray(READ_BUFFER)
+            self._view = memoryview(self._buffer)
+
+    def eof_received(self) -> bool:
+        """Pass on that the other end writes no more; our direction stays open."""
+        if self._receiver is not None:
+            self._receiver.carrier_ended()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass on that the connection is gone."""
+        self._lost = (exc,)
+        if self._receiver is not None:
+            self._receiver.carrier_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Pass on that unsent bytes pile up."""
+        if self._receiver is not None:
+            self._receiver.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on that they have gone."""
+        if self._receiver is not None:
+            self._receiver.resume_writing()
+
+
+class TcpListener:
+    """Listening sockets; each connection goes to the callback that `listen_tcp` was given."""
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each socket."""
+        return [listening.getsockname()[:2] for listening in self._server.sockets]
+
+    def close(self) -> None:
+        """Accept no more; connections that exist go on."""
+        self._server.close()
+
+
+def format_address(address: tuple[object, ...] | None) -> str:
+    """Write a socket address for people: `192.0.2.1:80`, `[2001:db8::1]:80`."""
+    if not address:
+        return "unknown"
+    host, port = str(address[0]), address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def connect_tcp(host: str, port: int) -> TcpCarrier:
+    """Connect; raises `ConnectError`. Cancel it to give up."""
+    loop = asyncio.get_running_loop()
+    try:
+        _, carrier = await loop.create_connection(TcpCarrier, host, port)
+    except OSError as error:
+        where = f"tcp {format_address((host, port))}"
+        raise ConnectError(f"cannot connect to {where}: {error}", [where]) from error
+    return carrier
+
+
+async def listen_tcp(
+    accepted: Callable[[TcpCarrier], None],
+    host: str | None = None,
+    port: int = 0,
+    *,
+    sock: socket.socket | None = None,
+) -> TcpListener:
+    """Listen on a host (all where None) and port, or a bound socket; raises `ListenError`."""
+    loop = asyncio.get_running_loop()
+
+    def make() -> TcpCarrier:
+        return TcpCarrier(accepted)
+
+    try:
+        if sock is not None:
+            server = await loop.create_server(make, sock=sock, backlog=BACKLOG)
+        else:
+            server = await loop.create_server(make, host, port, backlog=BACKLOG)
+    except OSError as error:
+        where = format_address((host or "*", port))
+        raise ListenError(f"cannot listen on tcp {where}: {error.strerror or error}") from error
+    return TcpListener(server)

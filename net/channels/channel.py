@@ -1,0 +1,259 @@
+"""One channel: what it still has to send, what it has half received, what it may.
+
+A channel has two lanes each way. Messages in one lane keep their order; an urgent one
+overtakes what is queued or half sent in the bulk lane, of its own channel and of all
+others. Both lanes spend the same credit, and bulk leaves a little for urgent ones.
+
+Invariant: `send` never sends. It queues, and the mux takes fragments when the stream
+has room, so that what is urgent is decided as late as possible.
+Must not know frames, other channels or the stream. Specified in docs/spec/stream.md, section 4.3.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from typing import Protocol
+
+from net.channels.messages import MAX_CREDIT, MAX_PAYLOAD
+from net.channels.window import ReceiveWindow
+from net.errors import ClosedError, LimitError, ProtocolError
+
+MAX_MESSAGE = 16 << 20
+"""Bytes of one message: a block of the largest size fits with its proof."""
+
+SEND_HIGH = 1 << 20
+"""Bytes queued above which a channel is not writable."""
+SEND_LOW = 256 << 10
+"""Bytes queued below which it is writable again: a few milliseconds of a fast link."""
+SEND_LIMIT = 64 << 20
+"""Bytes queued that a sender which ignores `writable` cannot exceed."""
+
+URGENT_RESERVE = 2 << 10
+"""Credit that bulk leaves: requests and cancels are smaller."""
+
+
+class State(enum.Enum):
+    """Where a channel stands, as this side sees it."""
+
+    WAITING = "waiting"  # for the channel before it, of the same name, to be over
+    OPENING = "opening"  # our Open is sent
+    OPEN = "open"  # both Opens are seen and proven
+    CLOSING = "closing"  # our Close is sent, theirs is not here
+    CLOSED = "closed"
+
+
+TRANSITIONS = {
+    State.WAITING: {State.OPENING, State.OPEN, State.CLOSED},
+    State.OPENING: {State.OPEN, State.CLOSING, State.CLOSED},
+    State.OPEN: {State.CLOSING, State.CLOSED},
+    State.CLOSING: {State.CLOSED},
+    State.CLOSED: set(),
+}
+
+
+class ChannelHandler(Protocol):
+    """What the user of a channel does with it. Calls must not block and are not awaited."""
+
+    def channel_opened(self, channel: Channel) -> None:
+        """Both sides hold the feed's key: messages may be sent."""
+
+    def message_received(self, channel: Channel, data: bytes, urgent: bool) -> None:
+        """Take a message; `channel.consume(len(data))` when it is dealt with."""
+
+    def channel_drained(self, channel: Channel) -> None:
+        """The channel is writable again."""
+
+    def channel_closed(self, channel: Channel, reason: str) -> None:
+        """The channel is over, and it was not we who closed it; the last call."""
+
+
+class Owner(Protocol):
+    """What a channel asks of its mux."""
+
+    def wake(self, channel: Channel) -> None:
+        """Put the channel in line: it has something to send."""
+
+    def replenish(self, channel: Channel) -> None:
+        """Give credit back to the peer where it is due."""
+
+    def close(self, channel: Channel, reason: str = "") -> None:
+        """Close the channel."""
+
+
+class SendLane:
+    """Messages of one urgency, on their way out."""
+
+    def __init__(self) -> None:
+        self._messages: deque[bytes] = deque()
+        self._offset = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
+    def push(self, message: bytes) -> None:
+        """Queue a message."""
+        self._messages.append(message)
+
+    def take(self, limit: int) -> tuple[bytes | memoryview, bool]:
+        """Return at most `limit` bytes of the oldest message, and whether more of it follows."""
+        message = self._messages[0]
+        start = self._offset
+        end = start + limit
+        if end < len(message):
+            self._offset = end
+            return memoryview(message)[start:end], True
+        self._messages.popleft()
+        self._offset = 0
+        return (memoryview(message)[start:] if start else message), False
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._messages.clear()
+        self._offset = 0
+
+
+class Channel:
+    """One conversation about one feed, in one protocol, on one stream."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        number: int,
+        key: bytes,
+        name: tuple[bytes, str],
+        window: ReceiveWindow,
+        handler: ChannelHandler | None = None,
+    ) -> None:
+        self.number = number
+        self.key = key
+        self.name = name
+        self.window = window
+        self.handler = handler
+        self.state = State.WAITING
+        self.remote_number: int | None = None
+        self.credit = 0
+        """Bytes that the peer lets us send now."""
+        self.queued = 0
+        """Bytes that wait to be sent."""
+        self._owner = owner
+        self._bulk = SendLane()
+        self._urgent = SendLane()
+        self._parts: tuple[list[memoryview], list[memoryview]] = ([], [])
+        self._partial = [0, 0]
+        self._blocked = False
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.number} {self.name[0].hex()[:8]} {self.name[1]} {self.state.value}>"
+
+    @property
+    def discovery_key(self) -> bytes:
+        """The 32 bytes under which both sides speak of the feed."""
+        return self.name[0]
+
+    @property
+    def protocol(self) -> str:
+        """What is spoken on the channel."""
+        return self.name[1]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages may be sent."""
+        return self.state is State.OPEN
+
+    @property
+    def writable(self) -> bool:
+        """Whether to send more; when it turns true again, `ChannelDrained` says so."""
+        return self.state is State.OPEN and not self._blocked
+
+    @property
+    def partial(self) -> int:
+        """Bytes received of messages that are not complete."""
+        return self._partial[0] + self._partial[1]
+
+    def send(self, message: bytes, *, urgent: bool = False) -> None:
+        """Queue a message of 1 to 16 MiB bytes; raises `ClosedError` unless the channel is open.
+
+        Nothing stops a caller that ignores `writable` before 64 MiB are queued.
+        """
+        if self.state is not State.OPEN:
+            raise ClosedError(f"channel is {self.state.value}")
+        size = len(message)
+        if not 0 < size <= MAX_MESSAGE:
+            raise ValueError(f"message has {size} bytes, limits 1 and {MAX_MESSAGE}")
+        if self.queued + size > SEND_LIMIT:
+            raise RuntimeError(f"{self.queued} bytes queued, limit {SEND_LIMIT}: heed `writable`")
+        (self._urgent if urgent else self._bulk).push(bytes(message))
+        self.queued += size
+        if self.queued > SEND_HIGH:
+            self._blocked = True
+        self._owner.wake(self)
+
+    def consume(self, size: int) -> None:
+        """Tell that `size` bytes of messages have been dealt with: the peer may send as many."""
+        if self.state is State.CLOSED:
+            return
+        self.window.consumed(size)
+        self._owner.replenish(self)
+
+    def close(self, reason: str = "") -> None:
+        """Close the channel; what is still queued is not sent."""
+        self._owner.close(self, reason)
+
+    def become(self, state: State) -> None:
+        """Change state; the mux calls this."""
+        assert state in TRANSITIONS[self.state], (self, state)
+        self.state = state
+        if state in {State.CLOSING, State.CLOSED}:
+            self._bulk.clear()
+            self._urgent.clear()
+            self._parts = ([], [])
+            self._partial = [0, 0]
+            self.queued = 0
+            if state is State.CLOSED:
+                self.window.release()
+
+    def sendable(self, *, urgent: bool) -> bool:
+        """Tell whether a fragment of the lane may be sent now."""
+        if urgent:
+            return bool(self._urgent) and self.credit > 0
+        return bool(self._bulk) and self.credit > URGENT_RESERVE
+
+    def take(self, *, urgent: bool) -> tuple[bytes | memoryview, bool, bool]:
+        """Return the next fragment of a lane, whether more follow, and if the queue drained."""
+        lane = self._urgent if urgent else self._bulk
+        credit = self.credit if urgent else self.credit - URGENT_RESERVE
+        payload, more = lane.take(min(MAX_PAYLOAD, credit))
+        size = len(payload)
+        self.credit -= size
+        self.queued -= size
+        drained = self._blocked and self.queued < SEND_LOW
+        if drained:
+            self._blocked = False
+        return payload, more, drained
+
+    def grant(self, size: int) -> None:
+        """Take credit from the peer; raises `ProtocolError` for more than there can be."""
+        if self.credit + size > MAX_CREDIT:
+            raise ProtocolError(f"credit of {self.credit + size} bytes, limit {MAX_CREDIT}")
+        self.credit += size
+
+    def receive(self, payload: memoryview, *, urgent: bool, more: bool) -> bytes | None:
+        """Take a fragment; return the message that it completes."""
+        size = len(payload)
+        if not size:
+            raise ProtocolError("fragment without bytes")
+        self.window.received(size)
+        parts = self._parts[urgent]
+        if not more and not parts:
+            return bytes(payload)
+        if self._partial[urgent] + size > MAX_MESSAGE:
+            raise LimitError(f"message has more than {MAX_MESSAGE} bytes", MAX_MESSAGE)
+        parts.append(payload)
+        self._partial[urgent] += size
+        if more:
+            return None
+        message = b"".join(parts)
+        parts.clear()
+        self._partial[urgent] = 0
+        return message

@@ -1,0 +1,46 @@
+"""Every byte string that the network hashes or signs, built in one place.
+
+Each use has a context of its own, so that nothing made for one purpose passes for
+another. Specified in docs/spec/stream.md.
+
+Knows byte strings only. Must not know sockets, streams or messages.
+"""
+
+from __future__ import annotations
+
+from blake3 import blake3
+
+IDENTITY_CONTEXT = b"feedlog v1 noise identity"
+CAPABILITY_CONTEXT = b"feedlog v1 channel capability"
+PROLOGUE_CONTEXT = b"feedlog v1 noise prologue"
+
+INITIATOR = b"\x00"
+RESPONDER = b"\x01"
+
+
+def role(initiator: bool) -> bytes:
+    """Return the byte that stands for a side, so that neither side's proof serves the other."""
+    return INITIATOR if initiator else RESPONDER
+
+
+def identity_signable(initiator: bool, transcript: bytes, static_key: bytes) -> bytes:
+    """Return what an identity signs to claim its Noise static key in one handshake.
+
+    `context || role || static key(32) || handshake hash before the message(64)`.
+    """
+    return IDENTITY_CONTEXT + role(initiator) + static_key + transcript
+
+
+def prologue(pattern: int, binding: bytes) -> bytes:
+    """Return the Noise prologue: `context || pattern byte || channel binding`."""
+    return PROLOGUE_CONTEXT + bytes([pattern]) + binding
+
+
+def capability(feed_key: bytes, handshake_hash: bytes, initiator: bool) -> bytes:
+    """Return the proof (32 bytes) that one side of one stream holds a feed's key.
+
+    Keyed with the feed key, and bound to the stream and to the side: it cannot be
+    replayed on another stream nor sent back to the one who made it.
+    """
+    message = CAPABILITY_CONTEXT + role(initiator) + handshake_hash
+    return blake3(message, key=feed_key).digest()

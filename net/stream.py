@@ -1,0 +1,524 @@
+"""Secure streams: a Noise session over a carrier, with the face of an asyncio stream.
+
+    stream = await open_stream(carrier, key_pair, remote_key)      # we know whom we want
+    stream = await accept_stream(carrier, key_pair, allow=policy)  # somebody comes to us
+    stream.write(b"hi"); await stream.drain(); await stream.read(65536); stream.close()
+
+The shell around `net.noise`: it moves bytes, keeps deadlines and applies back-pressure.
+A reader that stops reading stops the peer, through the carrier; `drain` waits for a peer
+that does not read. A layer that would rather be called than read (the channels do)
+attaches a consumer.
+
+Invariant: what a stream holds is bounded: `READ_HIGH` and one carrier read of plaintext,
+the carrier's high-water mark and one `write` of ciphertext.
+Must not know channels, feeds, or which carrier it runs on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from feedlog.keys import KeyPair
+from net.carriers.base import Carrier
+from net.errors import ClosedError, DeadlineError, HandshakeError, NetError, PeerError, RefusedError
+from net.noise import DataReceived, Established, NoiseSession, PeerIdentified, StreamEnded
+
+HANDSHAKE_DEADLINE = 10.0
+"""Seconds for a whole handshake: four round trips of a bad satellite link."""
+CLOSE_DEADLINE = 5.0
+"""Seconds in which the peer may end its direction after we have ended ours."""
+
+READ_HIGH = 1 << 20
+"""Bytes read and not taken above which the carrier is told to stop."""
+READ_LOW = 256 << 10
+
+SEAL_CHUNK = 256 << 10
+"""Bytes sealed before they are handed to the carrier: four records a system call."""
+
+Allow = Callable[[bytes, str], bool | Awaitable[bool]]
+"""Decides about a peer by its public key and the protocol that it asks for."""
+
+
+class Consumer(Protocol):
+    """A layer that is called with what a stream receives. No call is awaited."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take the plaintext of one record."""
+
+    def stream_ended(self) -> None:
+        """Learn that the peer has ended its direction."""
+
+    def stream_lost(self, error: NetError | None) -> None:
+        """Learn that the stream is gone; the last call."""
+
+    def pause_writing(self) -> None:
+        """Learn that the peer does not keep up."""
+
+    def resume_writing(self) -> None:
+        """Learn that it has caught up."""
+
+
+async def open_stream(
+    carrier: Carrier,
+    key_pair: KeyPair,
+    remote_key: bytes | None,
+    *,
+    protocol: str = "",
+    extra: bytes = b"",
+    allow: Allow | None = None,
+    timeout: float = HANDSHAKE_DEADLINE,  # noqa: ASYNC109 - it closes the carrier too
+) -> SecureStream:
+    """Make a secure stream to the peer with that key (or to whoever answers, for None).
+
+    `allow` decides about an answering peer whose key we did not name. Raises
+    `HandshakeError`, `RefusedError` or `DeadlineError`, and the carrier is closed.
+    """
+    session = NoiseSession(
+        key_pair,
+        initiator=True,
+        remote_key=remote_key,
+        protocol=protocol,
+        extra=extra,
+        binding=carrier.binding,
+    )
+    return await _establish(SecureStream(carrier, session), allow, b"", timeout)
+
+
+async def accept_stream(
+    carrier: Carrier,
+    key_pair: KeyPair,
+    *,
+    allow: Allow | None = None,
+    extra: bytes = b"",
+    timeout: float = HANDSHAKE_DEADLINE,  # noqa: ASYNC109 - it closes the carrier too
+) -> SecureStream:
+    """Make a secure stream with the peer that has connected.
+
+    `allow` is asked when the peer has proven its key and before it gets an answer.
+    Raises `HandshakeError`, `RefusedError` or `DeadlineError`, and the carrier is closed.
+    """
+    session = NoiseSession(key_pair, initiator=False, extra=extra, binding=carrier.binding)
+    return await _establish(SecureStream(carrier, session), allow, extra, timeout)
+
+
+async def _establish(
+    stream: SecureStream, allow: Allow | None, extra: bytes, seconds: float
+) -> SecureStream:
+    try:
+        async with asyncio.timeout(seconds):
+            peer = await stream.begin()
+            if peer is not None:
+                await _decide(allow, peer)
+                await stream.accept(extra)
+    except TimeoutError as error:
+        stream.abort()
+        raise DeadlineError(
+            f"handshake with {stream.description} not finished in {seconds:g} s"
+        ) from error
+    except BaseException:
+        stream.abort()
+        raise
+    return stream
+
+
+async def _decide(allow: Allow | None, peer: PeerIdentified) -> None:
+    if allow is None:
+        return
+    allowed = allow(peer.public_key, peer.protocol)
+    if inspect.isawaitable(allowed):
+        allowed = await allowed
+    if not allowed:
+        raise RefusedError(f"peer {peer.public_key.hex()[:16]} is not allowed")
+
+
+class SecureStream:
+    """An encrypted, authenticated stream to one peer.
+
+    Made by `open_stream` and `accept_stream`; reads and writes as asyncio streams do.
+    """
+
+    def __init__(self, carrier: Carrier, session: NoiseSession) -> None:
+        self._carrier = carrier
+        self._session = session
+        self._loop = asyncio.get_running_loop()
+        self._identified: asyncio.Future[PeerIdentified | None] = self._loop.create_future()
+        self._ready: asyncio.Future[Established] = self._loop.create_future()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._consumer: Consumer | None = None
+        self._chunks: deque[bytes | memoryview] = deque()
+        self._size = 0
+        self._read_waiter: asyncio.Future[None] | None = None
+        self._drain_waiters: list[asyncio.Future[None]] = []
+        self._reading_paused = False
+        self._writing_paused = False
+        self._unflushed = 0
+        self._flush_due = False
+        self._ended = False
+        self._end_sent = False
+        self._closing = False
+        self._error: NetError | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        peer = self._session.established
+        name = peer.public_key.hex()[:16] if peer else "nobody yet"
+        return f"<SecureStream with {name} by {self.description}>"
+
+    # Who and what.
+
+    @property
+    def remote_key(self) -> bytes:
+        """The peer's Ed25519 public key, proven."""
+        return self._peer.public_key
+
+    @property
+    def protocol(self) -> str:
+        """What the initiator asked to speak."""
+        return self._peer.protocol
+
+    @property
+    def handshake_hash(self) -> bytes:
+        """64 bytes that name this stream, the same at both ends and on no other stream."""
+        return self._peer.handshake_hash
+
+    @property
+    def extra(self) -> bytes:
+        """What the peer sent along in the handshake."""
+        return self._peer.extra
+
+    @property
+    def initiator(self) -> bool:
+        """Whether this end has opened the stream."""
+        return self._session.initiator
+
+    @property
+    def description(self) -> str:
+        """Which way the bytes go, for people."""
+        return self._carrier.description
+
+    @property
+    def _peer(self) -> Established:
+        peer = self._session.established
+        if peer is None:
+            raise RuntimeError("the handshake is not finished")
+        return peer
+
+    # Making it.
+
+    async def begin(self) -> PeerIdentified | None:
+        """Start the handshake; return who wants to be accepted, None where nobody asks."""
+        self._carrier.start(self)
+        self._flush()
+        peer = await self._identified
+        if peer is None:
+            await self._ready
+        return peer
+
+    async def accept(self, extra: bytes) -> None:
+        """Finish the handshake with the peer that `begin` returned."""
+        if self._error is not None:
+            raise self._error
+        self._session.accept(extra)
+        self._dispatch()
+        self._carrier.resume_reading()
+        await self._ready
+
+    # Reading.
+
+    async def read(self, n: int = -1) -> bytes:
+        """Return up to `n` bytes, at least one unless the stream has ended; all for -1."""
+        if n == 0:
+            return b""
+        if n < 0:
+            everything: list[bytes] = []
+            while part := await self.read(READ_HIGH):
+                everything.append(part)
+            return b"".join(everything)
+        await self._wait_for_data()
+        return self._take(n)
+
+    async def readexactly(self, n: int) -> bytes:
+        """Return `n` bytes; raises `asyncio.IncompleteReadError` if the stream ends before."""
+        parts: list[bytes] = []
+        missing = n
+        while missing:
+            part = await self.read(missing)
+            if not part:
+                raise asyncio.IncompleteReadError(b"".join(parts), n)
+            parts.append(part)
+            missing -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def at_eof(self) -> bool:
+        """Tell whether the peer has ended its direction and everything has been read."""
+        return self._ended and not self._chunks
+
+    def attach(self, consumer: Consumer) -> None:
+        """Call `consumer` from now on with all that comes, instead of keeping it for `read`."""
+        if self._consumer is not None:
+            raise RuntimeError("the stream has a consumer")
+        self._consumer = consumer
+        while self._chunks:
+            consumer.data_received(self._take(READ_HIGH))
+        if self._writing_paused:
+            consumer.pause_writing()
+        if self._ended:
+            consumer.stream_ended()
+        if self._closed.done():
+            consumer.stream_lost(self._error)
+
+    async def _wait_for_data(self) -> None:
+        while not self._chunks:
+            if self._ended:
+                return
+            if self._error is not None:
+                raise self._error
+            if self._closing:
+                raise ClosedError("the stream is closed")
+            if self._read_waiter is not None:
+                raise RuntimeError("another task is reading this stream")
+            self._read_waiter = self._loop.create_future()
+            try:
+                await self._read_waiter
+            finally:
+                self._read_waiter = None
+
+    def _take(self, n: int) -> bytes:
+        parts: list[bytes | memoryview] = []
+        while self._chunks and n:
+            chunk = self._chunks[0]
+            if len(chunk) <= n:
+                self._chunks.popleft()
+            else:
+                view = memoryview(chunk)
+                chunk, self._chunks[0] = view[:n], view[n:]
+            parts.append(chunk)
+            n -= len(chunk)
+            self._size -= len(chunk)
+        if self._reading_paused and self._size < READ_LOW:
+            self._reading_paused = False
+            self._carrier.resume_reading()
+        if len(parts) == 1 and isinstance(parts[0], bytes):
+            return parts[0]
+        return b"".join(parts)
+
+    # Writing.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send data; follow it with `await drain()` where there is much of it."""
+        if self._error is not None:
+            raise self._error
+        if self._closing or self._end_sent:
+            raise ClosedError("the stream is closed for writing")
+        if len(data) <= SEAL_CHUNK:
+            self._seal(data)
+            return
+        view = memoryview(data)
+        for start in range(0, len(view), SEAL_CHUNK):
+            self._seal(view[start : start + SEAL_CHUNK])
+
+    async def drain(self) -> None:
+        """Wait until the peer has taken enough for more to be written."""
+        self._flush()
+        if self._writing_paused and self._error is None:
+            waiter = self._loop.create_future()
+            self._drain_waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                with contextlib.suppress(ValueError):
+                    self._drain_waiters.remove(waiter)
+        if self._error is not None:
+            raise self._error
+
+    def write_eof(self) -> None:
+        """End our direction; the peer may go on."""
+        if not self._end_sent and self._session.established is not None and self._error is None:
+            self._end_sent = True
+            self._session.send_end()
+            self._flush()
+            self._carrier.write_end()
+
+    def _seal(self, data: bytes | bytearray | memoryview) -> None:
+        self._session.send(data)
+        self._unflushed += len(data)
+        if self._unflushed >= SEAL_CHUNK:
+            self._flush()
+        elif not self._flush_due:
+            # Writes of one turn of the event loop leave in one system call.
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        self._unflushed = 0
+        data = self._session.data_to_send()
+        if data and not self._closed.done():
+            self._carrier.write(data)
+
+    # Ending.
+
+    def is_closing(self) -> bool:
+        """Tell whether the stream is closed or about to be."""
+        return self._closing or self._error is not None
+
+    def close(self) -> None:
+        """Send what was written, end our direction, and wait for the peer's end in the background.
+
+        What the peer still sends is dropped.
+        """
+        if self._closing:
+            return
+        self._closing = True
+        self._chunks.clear()
+        self._size = 0
+        self._wake_reader()
+        if self._error is not None or self._session.established is None:
+            self._carrier.abort()
+            return
+        self.write_eof()
+        if self._ended:
+            self._carrier.close()
+        else:
+            if self._reading_paused:
+                self._carrier.resume_reading()
+            self._close_timer = self._loop.call_later(CLOSE_DEADLINE, self._carrier.abort)
+
+    def abort(self) -> None:
+        """End the stream at once; what is on its way may be lost."""
+        self._closing = True
+        self._carrier.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait until the carrier is gone."""
+        await asyncio.shield(self._closed)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        await self.wait_closed()
+
+    # What the carrier calls.
+
+    def data_received(self, data: bytes | bytearray | memoryview) -> None:
+        """Take bytes of the carrier."""
+        if self._error is not None:
+            return
+        try:
+            self._session.receive_data(data)
+        except PeerError as error:
+            self._dispatch()
+            self._fail(error)
+        else:
+            self._dispatch()
+
+    def carrier_ended(self) -> None:
+        """Learn that the carrier carries no more to us."""
+        if self._error is None:
+            try:
+                self._session.receive_end()
+            except NetError as error:
+                self._fail(error)
+
+    def carrier_lost(self, error: Exception | None) -> None:
+        """Learn that the carrier is gone."""
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        if self._error is None and not (self._ended and self._closing):
+            reason = f": {error}" if error else ""
+            if self._session.established is None:
+                self._error = HandshakeError(f"the connection was lost in the handshake{reason}")
+            elif not self._ended or error is not None:
+                self._error = ClosedError(f"the connection was cut{reason}")
+            else:
+                self._error = ClosedError("the stream is closed")
+        if not self._closed.done():
+            self._closed.set_result(None)
+        self._wake_all()
+        if self._consumer is not None:
+            self._consumer.stream_lost(self._error)
+
+    def pause_writing(self) -> None:
+        """Learn that the carrier has enough to send."""
+        self._writing_paused = True
+        if self._consumer is not None:
+            self._consumer.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Learn that the carrier has room."""
+        self._writing_paused = False
+        self._wake_writers()
+        if self._consumer is not None:
+            self._consumer.resume_writing()
+
+    def _dispatch(self) -> None:
+        while (event := self._session.next_event()) is not None:
+            match event:
+                case DataReceived(data):
+                    self._deliver(data)
+                case PeerIdentified():
+                    self._carrier.pause_reading()
+                    if not self._identified.done():
+                        self._identified.set_result(event)
+                case Established():
+                    if not self._identified.done():
+                        self._identified.set_result(None)
+                    if not self._ready.done():
+                        self._ready.set_result(event)
+                case StreamEnded():
+                    self._end()
+        self._flush()
+
+    def _deliver(self, data: bytes) -> None:
+        if self._consumer is not None:
+            self._consumer.data_received(data)
+        elif not self._closing:
+            self._chunks.append(data)
+            self._size += len(data)
+            if self._size > READ_HIGH and not self._reading_paused:
+                self._reading_paused = True
+                self._carrier.pause_reading()
+            self._wake_reader()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._wake_reader()
+        if self._consumer is not None:
+            self._consumer.stream_ended()
+        if self._closing:
+            self._carrier.close()
+
+    def _fail(self, error: NetError) -> None:
+        self._error = error
+        self._carrier.abort()
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for future in (self._identified, self._ready):
+            if not future.done() and self._error is not None:
+                future.set_exception(self._error)
+                future.exception()  # whoever waits gets it; nobody has to
+        self._wake_reader()
+        self._wake_writers()
+
+    def _wake_reader(self) -> None:
+        if self._read_waiter is not None and not self._read_waiter.done():
+            self._read_waiter.set_result(None)
+
+    def _wake_writers(self) -> None:
+        for waiter in self._drain_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
