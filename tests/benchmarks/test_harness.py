@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from benchmarks import harness
+from benchmarks.__main__ import QUESTIONS, main
 from benchmarks.harness import Bench, figure_of, machine
 from benchmarks.report import Answer, Figure, Limit, Times, document, table
 
@@ -120,3 +123,28 @@ class TestBench:
         about = machine()
         assert {"processor", "cores", "python", "node", "feedlog", "lmdb"} <= about.keys()
         assert all(about.values())
+
+
+class TestQuestions:
+    def test_a_quick_run_of_one_question_reports_our_figure(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        report = tmp_path / "report.json"
+        assert main(["append_batch", "--quick", "--no-peers", "--json", str(report)]) == 0
+        (row,) = json.loads(report.read_text(encoding="utf-8"))["answers"]
+        assert row["ours"]["median"] > 0
+        assert row["peers"] == []
+        assert {target["met"] for target in row["targets"]} == {None}
+        assert "append 2000 blocks in one batch" in capsys.readouterr().out
+
+    def test_an_unknown_question_is_refused_with_the_known_ones(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit):
+            main(["append_all"])
+        assert "append_single" in capsys.readouterr().err
+
+    def test_every_question_has_its_file(self) -> None:
+        files = {path.stem for path in Path(harness.__file__).parent.glob("*.py")}
+        machinery = {"__main__", "harness", "report", "link"}
+        assert files - machinery == set(QUESTIONS)
