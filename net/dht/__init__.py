@@ -1,0 +1,1 @@
+"""The distributed hash table: who announces a topic, found without a server."""

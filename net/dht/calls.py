@@ -1,0 +1,79 @@
+"""Requests under way: which answer belongs to which question.
+
+A response belongs to a call when its message id *and* the address that it comes from
+are those of the call. Whoever cannot read our datagrams has 160 random bits to guess.
+
+Invariant: each call ends exactly once, by `match`, or by `expire` at its deadline; a call
+that nobody waits for any more ends the same way, so nothing leaks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from net.addresses import Address
+from net.dht.messages import Arguments, Contact
+
+HARD_TIMEOUT = 1.0
+"""Seconds that an answer may take; the crawler stops counting on it after 0.4 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that was sent."""
+
+    message_id: bytes
+    address: Address
+    arguments: Arguments
+    contact: Contact | None
+    """The node that should be there; None for a bootstrap address, whose id is unknown."""
+    operation: int
+    """The number of the operation that asked; 0 for upkeep of the table."""
+    deadline: float
+
+
+class Calls:
+    """The calls that await an answer, oldest first."""
+
+    def __init__(self) -> None:
+        self._calls: dict[bytes, Call] = {}
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def begin(
+        self,
+        message_id: bytes,
+        address: Address,
+        arguments: Arguments,
+        contact: Contact | None,
+        operation: int,
+        now: float,
+    ) -> Call:
+        """Note a request that is being sent now."""
+        call = Call(message_id, address, arguments, contact, operation, now + HARD_TIMEOUT)
+        self._calls[message_id] = call
+        return call
+
+    def match(self, message_id: bytes, address: Address) -> Call | None:
+        """Return and end the call that a response from `address` answers, if there is one."""
+        call = self._calls.get(message_id)
+        if call is None or call.address != address:
+            return None
+        return self._calls.pop(message_id)
+
+    def expire(self, now: float) -> list[Call]:
+        """Return and end the calls whose time is over."""
+        over = []
+        for call in self._calls.values():
+            if call.deadline > now:
+                break  # all calls have the same time, so the first begun ends first
+            over.append(call)
+        for call in over:
+            del self._calls[call.message_id]
+        return over
+
+    def next_deadline(self) -> float | None:
+        """Return when `expire` will have something to do."""
+        first = next(iter(self._calls.values()), None)
+        return None if first is None else first.deadline

@@ -1,0 +1,485 @@
+"""A DHT node without a socket or a clock: datagrams and `now` in, datagrams and events out.
+
+It answers others (`responder`), keeps the routing table honest, and runs its user's
+operations: look up, announce, join. Announcements of its own are renewed until withdrawn.
+
+    receive_datagram(data, address, now)   datagrams_to_send()   next_event()
+    next_timeout()                         handle_timeout(now)
+
+Invariant: nothing that arrives raises; what is malformed, unasked for or refused is counted
+in `counters`. `now` never goes back; the time of day is `now + unix_offset`, which
+the shell may correct. Specified in docs/spec/dht.md, sections 8 to 10.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from feedlog.errors import DecodeError
+from feedlog.keys import KeyPair, verify
+from net.addresses import Address, canonical, family, pack_address
+from net.dht.calls import Call, Calls
+from net.dht.hashing import ID_SIZE, TOPIC_SIZE, node_id, ping_signable
+from net.dht.messages import (
+    MESSAGE_ID_SIZE,
+    Announce,
+    Arguments,
+    Code,
+    Contact,
+    Found,
+    Ping,
+    Pong,
+    Request,
+    Response,
+    decode_body,
+    decode_datagram,
+    encode_request,
+)
+from net.dht.operations import Join, Operation, Publish, Search, To
+from net.dht.query import Query
+from net.dht.records import MAX_ADDRESSES, MAX_LIFETIME, Announcement, sign_announcement
+from net.dht.responder import Responder
+from net.dht.routing import Table
+
+MAX_OPERATIONS = 32
+"""Operations that run at a time; more wait their turn, so that a node's own bursts stay small."""
+
+MAX_VERIFYING = 32
+"""Newcomers that are being pinged at a time; more are taken when they come by again."""
+
+MAX_SUSPECTS = 1024
+"""Addresses remembered as silent."""
+
+SUSPICION = 120.0
+"""Seconds that a silent address is asked last."""
+
+UPKEEP = 15.0
+"""Seconds between two looks at what is due."""
+
+STALE_AFTER = 300.0
+"""Seconds of silence after which a contact is pinged."""
+
+REFRESH_AFTER = 900.0
+"""Seconds after which an unused bucket is refreshed by a crawl into its range."""
+
+RENEW_AFTER = 1200.0
+"""Seconds after which an announcement is renewed: a third of its life, so two may fail."""
+
+RETRY_AFTER = 30.0
+"""Seconds after which an announcement that nobody holds is tried again."""
+
+MAX_OBSERVATIONS = 32
+"""Nodes whose latest report of our own address is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """A lookup has found an announcement, or a newer one of the same announcer."""
+
+    operation: int
+    announcement: Announcement
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An operation is over."""
+
+    operation: int
+    answers: int
+    """Nodes that answered the crawl (and, of a join, bootstrap nodes reached)."""
+    stored: int = 0
+    silent: int = 0
+    refusals: tuple[tuple[Code, int], ...] = ()
+
+
+Event = Discovered | Finished
+
+
+@dataclass(slots=True)
+class _Publication:
+    addresses: tuple[Address, ...]
+    due: float
+    seq: int = 0
+    stored: int = 0
+
+
+class DhtCore:
+    """One node of the DHT. `key_pair` signs announcements, `node_key` proves the node id.
+
+    They are two so that nobody can tell from a node's queries who it is that asks.
+    """
+
+    def __init__(
+        self,
+        key_pair: KeyPair,
+        node_key: KeyPair,
+        *,
+        rng: Random,
+        secret: bytes,
+        now: float,
+        unix: float,
+        families: frozenset[int] = frozenset((4,)),
+        ephemeral: bool = False,
+    ) -> None:
+        self.id = node_id(node_key.public_key)
+        self.table = Table(self.id, now)
+        self.unix_offset = unix - now
+        self.counters: Counter[str] = Counter()
+        self._key_pair = key_pair
+        self._rng = rng
+        self._families = families
+        self._sender = b"" if ephemeral else self.id
+        self._responder = Responder(node_key, self.table, secret, rng)
+        self._calls = Calls()
+        self._operations: dict[int, Operation] = {}
+        self._queue: deque[tuple[int, Operation]] = deque()
+        self._numbers = 0
+        self._bootstrap: tuple[Address, ...] = ()
+        self._publications: dict[bytes, _Publication] = {}
+        self._seq = 0
+        self._verifying: dict[Address, bytes] = {}
+        self._suspects: OrderedDict[Address, float] = OrderedDict()
+        self._observations: OrderedDict[Address, Address] = OrderedDict()
+        self._outbox: list[tuple[bytes, Address]] = []
+        self._events: deque[Event] = deque()
+        self._upkeep = now + UPKEEP
+
+    # -- the five verbs ---------------------------------------------------------------
+
+    def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
+        """Take a datagram that came from an address."""
+        try:
+            address = canonical(address)
+            message = decode_datagram(data)
+            if isinstance(message, Response):
+                self._receive_response(message, address, now)
+            else:
+                self._receive_request(message, len(data), address, now)
+        except (DecodeError, ValueError):
+            self.counters["malformed"] += 1
+
+    def datagrams_to_send(self) -> list[tuple[bytes, Address]]:
+        """Return the datagrams to send, oldest first, and forget them."""
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    def next_event(self) -> Event | None:
+        """Return the oldest event that has not been returned."""
+        return self._events.popleft() if self._events else None
+
+    def next_timeout(self) -> float:
+        """Return when `handle_timeout` wants to be called at the latest."""
+        times = [self._upkeep]
+        deadline = self._calls.next_deadline()
+        if deadline is not None:
+            times.append(deadline)
+        times += [t for o in self._operations.values() if (t := o.next_timeout()) is not None]
+        return min(times)
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due by `now`."""
+        for call in self._calls.expire(now):
+            self._lost(call, now)
+        for number in list(self._operations):
+            self._advance(number, now)
+        if now >= self._upkeep:
+            self._upkeep = now + UPKEEP * self._rng.uniform(0.9, 1.1)
+            self._keep_up(now)
+
+    # -- operations -------------------------------------------------------------------
+
+    def join(self, addresses: Sequence[Address], now: float) -> int:
+        """Make contact with the network through some of its nodes, and again whenever alone."""
+        self._bootstrap = tuple(canonical(address) for address in addresses)
+        return self._join(now)
+
+    def lookup(self, topic: bytes, now: float) -> int:
+        """Look for the announcements of a topic: `Discovered` for each, then `Finished`."""
+        _check_topic(topic)
+        search = Search(self._sender, self._query(topic, now))
+        number = self._begin(search, now)
+        held = self._responder.store.sample(topic, self._unix(now), 64, self._rng)
+        for record in search.take([record.raw for record in held], self._unix(now)):
+            self._discovered(number, record)
+        return number
+
+    def announce(self, topic: bytes, addresses: Sequence[Address], now: float) -> int:
+        """Announce a topic, in place of what was announced before, until it is withdrawn."""
+        _check_topic(topic)
+        if not 1 <= len(addresses) <= MAX_ADDRESSES:
+            raise ValueError(
+                f"an announcement has 1..{MAX_ADDRESSES} addresses, not {len(addresses)}"
+            )
+        places = tuple(canonical(address) for address in addresses)
+        self._publications[topic] = _Publication(places, now + RENEW_AFTER)
+        return self._publish(topic, now)
+
+    def withdraw(self, topic: bytes, now: float) -> int:
+        """Take an announcement back: the nodes that hold it are told."""
+        _check_topic(topic)
+        self._publications[topic] = _Publication((), now)
+        number = self._publish(topic, now)
+        del self._publications[topic]
+        return number
+
+    def cancel(self, number: int, now: float) -> None:
+        """Stop an operation: no event of it comes any more."""
+        self._operations.pop(number, None)
+        self._queue = deque(item for item in self._queue if item[0] != number)
+        self._events = deque(event for event in self._events if event.operation != number)
+        self._start_waiting(now)
+
+    @property
+    def observed(self) -> Address | None:
+        """Our address as most of the nodes that answered lately see it."""
+        votes = Counter(self._observations.values())
+        return votes.most_common(1)[0][0] if votes else None
+
+    @property
+    def held(self) -> int:
+        """The number of records held for others."""
+        return len(self._responder.store)
+
+    # -- what arrives -----------------------------------------------------------------
+
+    def _receive_request(self, request: Request, size: int, address: Address, now: float) -> None:
+        answer, code = self._responder.answer(request, size, address, now, self._unix(now))
+        self.counters[f"refused {code.name}" if code else "answered"] += 1
+        if answer is None:
+            self.counters["answer too large"] += 1
+            return
+        self._outbox.append((answer, address))
+        self._suspects.pop(address, None)
+        if request.arguments.sender:
+            self._consider(Contact(request.arguments.sender, address), now)
+
+    def _receive_response(self, response: Response, address: Address, now: float) -> None:
+        call = self._calls.match(response.message_id, address)
+        if call is None:
+            self.counters["unmatched"] += 1
+            return
+        self._suspects.pop(address, None)
+        if isinstance(call.arguments, Ping):
+            self._verifying.pop(address, None)
+        self._observations[address] = response.observed
+        self._observations.move_to_end(address)
+        while len(self._observations) > MAX_OBSERVATIONS:
+            self._observations.popitem(last=False)
+        operation = self._operations.get(call.operation)
+        try:
+            self._take(call, operation, response, now)
+        except DecodeError:
+            self.counters["malformed"] += 1
+            if call.contact is not None:
+                self.table.failed(call.contact)
+            if isinstance(operation, Join) and call.contact is None:
+                operation.silent(address, final=True)
+            elif operation is not None:
+                operation.refused(call.contact, call.arguments, None)
+        self._advance(call.operation, now)
+
+    def _take(
+        self, call: Call, operation: Operation | None, response: Response, now: float
+    ) -> None:
+        """Use a response; raises `DecodeError` when it makes no sense, before it has any effect."""
+        if response.code:
+            self.counters[f"refusal {response.code.name}"] += 1
+            if isinstance(operation, Join) and call.contact is None:
+                operation.silent(call.address)
+            elif operation is not None:
+                operation.refused(call.contact, call.arguments, response.code)
+            return
+        arguments = call.arguments
+        if isinstance(arguments, Ping):
+            self._proven(call, operation, response, now)
+            return
+        body = decode_body("announce" if isinstance(arguments, Announce) else "lookup", response)
+        if isinstance(body, Found):
+            self._learned(call, operation, body, now)
+            return
+        if call.contact is not None:
+            self.table.seen(call.contact, now)
+            if isinstance(operation, Publish):
+                operation.held(call.contact)
+
+    def _proven(
+        self, call: Call, operation: Operation | None, response: Response, now: float
+    ) -> None:
+        pong = decode_body("ping", response)
+        assert isinstance(pong, Pong), "the decoder of a ping's body makes nothing else"
+        contact = Contact(node_id(pong.public_key), call.address)
+        signable = ping_signable(call.message_id, pack_address(response.observed))
+        if not verify(pong.public_key, signable, pong.signature):
+            raise DecodeError("dht ping", 0, "the signature does not match")
+        if call.contact is not None and contact.id != call.contact.id:
+            raise DecodeError("dht ping", 0, "the key is not the one that the id was made of")
+        alone = not len(self.table)
+        self.table.add(contact, now)
+        if isinstance(operation, Join):
+            operation.arrived(contact)
+        if alone:  # what nobody could hold until now
+            for publication in self._publications.values():
+                if not publication.stored:
+                    publication.due = now
+            self._upkeep = now
+
+    def _learned(self, call: Call, operation: Operation | None, found: Found, now: float) -> None:
+        assert call.contact is not None, "a lookup goes to nodes whose id is known"
+        contacts = [
+            contact
+            for contact in found.contacts()
+            if contact.id != self.id and family(contact.address) in self._families
+        ]
+        fresh = []
+        if isinstance(operation, Search):
+            fresh = operation.take(found.records, self._unix(now))
+        if found.answerer == call.contact.id:
+            self.table.seen(call.contact, now)
+        else:
+            self.table.forget(call.contact)  # somebody else lives there now, or always did
+        if operation is not None:
+            operation.found(call.contact, found, contacts)
+        for record in fresh:
+            self._discovered(call.operation, record)
+        self._consider(Contact(found.answerer, call.address), now)
+
+    def _discovered(self, number: int, record: Announcement) -> None:
+        if record.public_key != self._key_pair.public_key:
+            self._events.append(Discovered(number, record))
+
+    def _consider(self, contact: Contact, now: float) -> None:
+        """Ping a newcomer that the table has room for: only a proven id enters."""
+        if (
+            len(contact.id) == ID_SIZE
+            and contact.address not in self._verifying
+            and len(self._verifying) < MAX_VERIFYING
+            and self.table.wants(contact)
+        ):
+            self._verifying[contact.address] = contact.id
+            self._send(contact.address, Ping(self._sender), contact, 0, now)
+
+    def _lost(self, call: Call, now: float) -> None:
+        self.counters["silent"] += 1
+        self._verifying.pop(call.address, None)
+        self._suspects[call.address] = now + SUSPICION
+        while len(self._suspects) > MAX_SUSPECTS:
+            self._suspects.popitem(last=False)
+        if call.contact is not None:
+            self.table.failed(call.contact)
+        operation = self._operations.get(call.operation)
+        if isinstance(operation, Join) and call.contact is None:
+            operation.silent(call.address)
+        elif operation is not None:
+            operation.failed(call.contact, call.arguments)
+
+    # -- running operations -----------------------------------------------------------
+
+    def _query(self, target: bytes, now: float) -> Query:
+        suspects = frozenset(a for a, until in self._suspects.items() if until > now)
+        query = Query(target, suspects=suspects)
+        query.start(self.table.near(target))
+        self.table.bucket(target).last_updated = now
+        return query
+
+    def _begin(self, operation: Operation, now: float) -> int:
+        self._numbers += 1
+        self._queue.append((self._numbers, operation))
+        self._start_waiting(now)
+        return self._numbers
+
+    def _start_waiting(self, now: float) -> None:
+        while self._queue and len(self._operations) < MAX_OPERATIONS:
+            number, operation = self._queue.popleft()
+            self._operations[number] = operation
+            self._advance(number, now)
+
+    def _advance(self, number: int, now: float) -> None:
+        operation = self._operations.get(number)
+        if operation is None:
+            return
+        for to in operation.requests(now):
+            self._dispatch(to, number, now)
+        if operation.done:
+            del self._operations[number]
+            self._events.append(self._conclude(number, operation, now))
+            self._start_waiting(now)
+
+    def _dispatch(self, to: To, number: int, now: float) -> None:
+        address, contact, arguments = to
+        self._send(address, arguments, contact, number, now)
+
+    def _send(
+        self,
+        address: Address,
+        arguments: Arguments,
+        contact: Contact | None,
+        number: int,
+        now: float,
+    ) -> None:
+        message_id = self._rng.randbytes(MESSAGE_ID_SIZE)
+        self._calls.begin(message_id, address, arguments, contact, number, now)
+        self._outbox.append((encode_request(message_id, arguments), address))
+
+    def _conclude(self, number: int, operation: Operation, now: float) -> Finished:
+        answers = len(operation.query.answerers())
+        if isinstance(operation, Join):
+            return Finished(number, operation.reached)
+        if not isinstance(operation, Publish):
+            return Finished(number, answers)
+        publication = self._publications.get(operation.target)
+        if publication is not None and publication.seq == operation.record.seq:
+            publication.stored = operation.stored
+            wait = RENEW_AFTER if operation.stored else RETRY_AFTER
+            publication.due = now + wait * self._rng.uniform(0.9, 1.0)
+        refusals = tuple(sorted(operation.refusals.items()))
+        return Finished(number, answers, operation.stored, operation.silent, refusals)
+
+    # -- upkeep -----------------------------------------------------------------------
+
+    def _keep_up(self, now: float) -> None:
+        self._responder.store.expire(self._unix(now))
+        for topic, publication in list(self._publications.items()):
+            if publication.due <= now:
+                publication.due = now + RENEW_AFTER
+                self._publish(topic, now)
+        if not len(self.table):
+            if self._bootstrap and not any(isinstance(o, Join) for o in self._operations.values()):
+                self._join(now)
+            return
+        stalest = self.table.stalest()
+        if stalest is not None and stalest.seen + STALE_AFTER <= now:
+            self._send(stalest.contact.address, Ping(self._sender), stalest.contact, 0, now)
+        bucket = min(self.table.buckets, key=lambda b: b.last_updated)
+        if bucket.last_updated + REFRESH_AFTER <= now:
+            low, high = bucket.range
+            target = self._rng.randint(low, min(high, (1 << 8 * ID_SIZE) - 1))
+            query = self._query(target.to_bytes(ID_SIZE, "big"), now)
+            self._begin(Operation(self._sender, query), now)
+
+    def _join(self, now: float) -> int:
+        return self._begin(Join(self._sender, self._query(self.id, now), self._bootstrap), now)
+
+    def _publish(self, topic: bytes, now: float) -> int:
+        publication = self._publications[topic]
+        unix = self._unix(now)
+        publication.seq = self._seq = max(int(unix * 1000), self._seq + 1)
+        record = sign_announcement(
+            self._key_pair,
+            topic,
+            publication.addresses,
+            seq=publication.seq,
+            expiry=int(unix) + MAX_LIFETIME,
+        )
+        self._responder.store.put(record, "127.0.0.1", unix)
+        return self._begin(Publish(self._sender, self._query(topic, now), record), now)
+
+    def _unix(self, now: float) -> float:
+        return now + self.unix_offset
+
+
+def _check_topic(topic: bytes) -> None:
+    if len(topic) != TOPIC_SIZE:
+        raise ValueError(f"a topic has {TOPIC_SIZE} bytes, not {len(topic)}")

@@ -1,0 +1,66 @@
+"""Every byte string of the DHT that is hashed or signed, and nothing else.
+
+Each has a context of its own, so that a signature made for one purpose is never
+valid for another. H is BLAKE3 with 20 bytes of output, the width of the routing table;
+tokens use its keyed mode.
+Specified in docs/spec/dht.md, section 3; tests/vectors/dht.json holds an example of each.
+"""
+
+from __future__ import annotations
+
+from blake3 import blake3
+
+ID_SIZE = 20
+"""Bytes of a node id and of a topic: they live in one 160-bit space."""
+
+TOPIC_SIZE = ID_SIZE
+TOKEN_SIZE = 8
+"""64 bits: a guess succeeds once in 2**63 datagrams, and a token lives for minutes."""
+
+NODE_ID_CONTEXT = b"feedlog dht node id v1\x00"
+PEER_TOPIC_CONTEXT = b"feedlog dht peer topic v1\x00"
+ANNOUNCEMENT_CONTEXT = b"feedlog dht announcement v1\x00"
+PING_CONTEXT = b"feedlog dht ping v1\x00"
+
+
+def _hash(data: bytes) -> bytes:
+    return blake3(data).digest(ID_SIZE)
+
+
+def node_id(public_key: bytes) -> bytes:
+    """Return the id that a node with this key has: nobody chooses an id freely."""
+    return _hash(NODE_ID_CONTEXT + public_key)
+
+
+def peer_topic(public_key: bytes) -> bytes:
+    """Return the topic under which the owner of a key announces its own addresses."""
+    return _hash(PEER_TOPIC_CONTEXT + public_key)
+
+
+def feed_topic(discovery_key: bytes) -> bytes:
+    """Return the topic of a feed: the first 20 bytes of its discovery key.
+
+    A DHT node therefore never learns a whole discovery key, let alone a feed's key.
+    """
+    if len(discovery_key) != 32:
+        raise ValueError(f"a discovery key has 32 bytes, not {len(discovery_key)}")
+    return discovery_key[:TOPIC_SIZE]
+
+
+def announcement_signable(body: bytes) -> bytes:
+    """Return what an announcer signs: `body` is the record without its signature."""
+    return ANNOUNCEMENT_CONTEXT + body
+
+
+def ping_signable(message_id: bytes, observed: bytes) -> bytes:
+    """Return what a node signs to prove its id.
+
+    The message id is the asker's fresh challenge; the packed address is the asker's as
+    the signer sees it, so that a proof taken through a third node names that node.
+    """
+    return PING_CONTEXT + message_id + observed
+
+
+def address_token(secret: bytes, epoch: int, address: bytes) -> bytes:
+    """Return the token that proves, within an epoch, that someone receives at an address."""
+    return blake3(epoch.to_bytes(8, "big") + address, key=secret).digest(TOKEN_SIZE)

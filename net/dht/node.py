@@ -1,0 +1,263 @@
+"""The shell around `DhtCore`: moves datagrams, wakes it when it asks for it, hands out events.
+
+Everything that a DHT node decides, it decides in `core`; here are only the socket, the
+event loop's clock, and one queue for each running operation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator, Sequence
+from random import SystemRandom
+from types import TracebackType
+from typing import Self
+
+from feedlog.keys import KeyPair
+from net.addresses import Address, canonical, format_address, is_loopback, is_numeric, parse_address
+from net.carriers.udp import UdpSocket, source_host
+from net.dht.core import DhtCore, Discovered, Event, Finished
+from net.dht.hashing import peer_topic
+from net.dht.messages import DHT_TAG, REASONS
+from net.discovery import PeerAddress
+from net.errors import ClosedError, NetError, RefusedError
+
+CLOCK_CHECK = 60.0
+"""Seconds between two looks at the time of day, which may be corrected while we run."""
+
+BEYOND: tuple[Address, ...] = (("192.0.2.1", 9), ("2001:db8::1", 9))
+"""Addresses of no host (RFC 5737, RFC 3849): the route to them is the route to everywhere."""
+
+
+class DhtNode:
+    """A node of the DHT on a UDP port, which it shares with other protocols and does not own.
+
+    `bootstrap` names nodes as "host:port"; with none, this node starts a network.
+    `ephemeral` nodes ask but do not offer themselves as contacts: for short commands.
+    """
+
+    def __init__(
+        self,
+        key_pair: KeyPair,
+        udp: UdpSocket,
+        *,
+        bootstrap: Sequence[str] = (),
+        node_key: KeyPair | None = None,
+        ephemeral: bool = False,
+    ) -> None:
+        self.bootstrap = tuple(bootstrap)
+        self._names = [parse_address(text) for text in bootstrap]
+        self._udp = udp
+        self._loop = asyncio.get_running_loop()
+        self._queues: dict[int, asyncio.Queue[Event | None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._started = self._closed = False
+        now = self._loop.time()
+        self._clock_checked = now
+        self._core = DhtCore(
+            key_pair,
+            node_key or KeyPair.generate(),
+            rng=SystemRandom(),
+            secret=secrets.token_bytes(32),
+            now=now,
+            unix=time.time(),
+            families=udp.families,
+            ephemeral=ephemeral,
+        )
+
+    async def start(self) -> int:
+        """Listen and join the network; returns how many bootstrap nodes answered.
+
+        Raises `NetError` when there are bootstrap nodes and none answers. The node runs
+        all the same then: it can be asked, and keeps trying until it is closed.
+        """
+        if self._started:
+            raise RuntimeError("the DHT node was started before")
+        self._started = True
+        self._udp.attach(range(DHT_TAG, DHT_TAG + 1), self._received)
+        self._pump()
+        if not self._names:
+            return 0
+        addresses = [a for name in self._names for a in await self._resolve(name)]
+        finished = await self._run(self._core.join(addresses, self._loop.time()))
+        if not finished.answers:
+            names = ", ".join(self.bootstrap)
+            raise NetError(f"no bootstrap node answered: {names}")
+        return finished.answers
+
+    async def close(self) -> None:
+        """Stop. Announcements are not withdrawn: they expire, or `unannounce` was called."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._started:
+            self._udp.detach(range(DHT_TAG, DHT_TAG + 1))
+        if self._timer is not None:
+            self._timer.cancel()
+        for queue in self._queues.values():
+            queue.put_nowait(None)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def address(self) -> str:
+        """The "host:port" that another node on this machine or network can bootstrap from."""
+        host, port = self._udp.addresses[0]
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            host = self.hosts()[0]
+        return format_address((host, port))
+
+    @property
+    def observed(self) -> Address | None:
+        """Our UDP address as most of the nodes that answered lately see it."""
+        return self._core.observed
+
+    @property
+    def contacts(self) -> list[str]:
+        """The nodes in the routing table, which can serve as `bootstrap` another time."""
+        return [format_address(entry.contact.address) for entry in self._core.table]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was answered, refused, malformed, unmatched and silent so far, and records held."""
+        return {**self._core.counters, **self._udp.counters, "records held": self._core.held}
+
+    def hosts(self) -> list[str]:
+        """Return the hosts at which this machine can be announced, likeliest first.
+
+        They are those that packets to the contacts leave from (what a LAN needs), and the
+        host that the contacts see (what the rest needs, if the router lets anyone in).
+        """
+        bound = [host for host, _ in self._udp.addresses]
+        if all(host not in ("0.0.0.0", "::") for host in bound):  # noqa: S104 - compared, not bound
+            sources: list[str | None] = list(bound)
+        else:
+            targets = [entry.contact.address for entry in self._core.table][:16]
+            sources = [
+                source_host(target) for target in [*targets, *BEYOND] if self._reaches(target)
+            ]
+        if self._core.observed is not None:
+            sources.append(self._core.observed[0])
+        hosts = list(dict.fromkeys(canonical((host, 1))[0] for host in sources if host))
+        outside = [host for host in hosts if not is_loopback(host)]
+        # A loopback host is of use only to readers on this machine: last, and first if alone.
+        return outside + [host for host in hosts if is_loopback(host)] or ["127.0.0.1"]
+
+    async def announce(self, topic: bytes, addresses: Sequence[Address]) -> int:
+        """Announce a topic; see `net.discovery.Discovery`."""
+        return _stored(await self._run(self._core.announce(topic, addresses, self._now())))
+
+    async def unannounce(self, topic: bytes) -> int:
+        """Withdraw an announcement; see `net.discovery.Discovery`."""
+        return _stored(await self._run(self._core.withdraw(topic, self._now())))
+
+    async def lookup(self, topic: bytes) -> AsyncGenerator[PeerAddress]:
+        """Yield those who announce a topic; see `net.discovery.Discovery`."""
+        number = self._core.lookup(topic, self._now())
+        queue = self._queue(number)
+        try:
+            while isinstance(event := await self._next(queue), Discovered):
+                record = event.announcement
+                if not record.withdrawn:
+                    yield PeerAddress(record.public_key, record.addresses)
+        finally:
+            self._forget(number)
+
+    async def find(self, public_key: bytes) -> AsyncGenerator[PeerAddress]:
+        """Yield the addresses that the owner of a key announces, and newer ones as they turn up."""
+        found = self.lookup(peer_topic(public_key))
+        try:
+            async for peer in found:
+                if peer.public_key == public_key:
+                    yield peer
+        finally:
+            await found.aclose()
+
+    def _now(self) -> float:
+        if self._closed or not self._started:
+            raise ClosedError("the DHT node is not running")
+        return self._loop.time()
+
+    def _reaches(self, target: Address) -> bool:
+        return (6 if ":" in target[0] else 4) in self._udp.families
+
+    async def _resolve(self, name: Address) -> list[Address]:
+        if is_numeric(name[0]):
+            return [canonical(name)]
+        try:
+            infos = await self._loop.getaddrinfo(*name)
+        except OSError:
+            return []
+        found = dict.fromkeys(canonical(info[4]) for info in infos)
+        return [address for address in found if self._reaches(address)]
+
+    async def _run(self, number: int) -> Finished:
+        queue = self._queue(number)
+        try:
+            while not isinstance(event := await self._next(queue), Finished):
+                pass
+            return event
+        finally:
+            self._forget(number)
+
+    def _queue(self, number: int) -> asyncio.Queue[Event | None]:
+        queue = self._queues[number] = (
+            asyncio.Queue()
+        )  # an operation ends after a bounded number of events
+        self._pump()
+        return queue
+
+    async def _next(self, queue: asyncio.Queue[Event | None]) -> Event:
+        event = await queue.get()
+        if event is None:
+            raise ClosedError("the DHT node was closed")
+        return event
+
+    def _forget(self, number: int) -> None:
+        del self._queues[number]
+        if not self._closed:
+            self._core.cancel(number, self._loop.time())
+            self._pump()
+
+    def _received(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
+        now = self._loop.time()
+        for data, address in datagrams:
+            self._core.receive_datagram(data, address, now)
+        self._pump()
+
+    def _wake(self) -> None:
+        now = self._loop.time()
+        if now >= self._clock_checked + CLOCK_CHECK:
+            self._core.unix_offset, self._clock_checked = time.time() - now, now
+        self._core.handle_timeout(now)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Send what is to be sent, hand out events, and set the alarm."""
+        for data, address in self._core.datagrams_to_send():
+            self._udp.send(data, address)
+        while (event := self._core.next_event()) is not None:
+            queue = self._queues.get(event.operation)
+            if queue is not None:
+                queue.put_nowait(event)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._core.next_timeout(), self._wake)
+
+
+def _stored(finished: Finished) -> int:
+    if finished.stored or not finished.refusals:
+        return finished.stored
+    reasons = "; ".join(f"{count} x {REASONS[code]}" for code, count in finished.refusals)
+    raise RefusedError(f"no DHT node holds the announcement: {reasons}")

@@ -1,0 +1,111 @@
+"""What a node answers to others: three procedures, each bounded in work and in bytes.
+
+Invariant: an answer, together with the ping that a newcomer gets, is at most three times
+its request, so that nobody can use a node to send more at a forged address than they
+spend themselves. A record is held only for someone who receives at the address that it
+writes from, and only after its signature was checked.
+Specified in docs/spec/dht.md, sections 5 to 7.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from feedlog.errors import DecodeError
+from feedlog.keys import KeyPair
+from net.addresses import Address, family, pack_address
+from net.dht.hashing import node_id, ping_signable
+from net.dht.limits import RateLimit
+from net.dht.messages import (
+    MAX_NODES,
+    MAX_RECORDS,
+    Announce,
+    Code,
+    Lookup,
+    Pong,
+    Request,
+    answer_budget,
+    encode_found,
+    encode_response,
+)
+from net.dht.records import parse_announcement
+from net.dht.routing import Table
+from net.dht.storage import RecordStore
+from net.dht.tokens import Tokens
+
+PONG_SIZE = 152
+"""The largest answer to a ping, with an IPv6 address in it."""
+
+
+class Responder:
+    """Answers requests from the table and the store of one node."""
+
+    def __init__(self, node_key: KeyPair, table: Table, secret: bytes, rng: Random) -> None:
+        self.store = RecordStore()
+        self._id = node_id(node_key.public_key)
+        self._node_key = node_key
+        self._table = table
+        self._tokens = Tokens(secret)
+        self._rng = rng
+        self._rate = RateLimit()
+
+    def answer(
+        self, request: Request, size: int, address: Address, now: float, unix: float
+    ) -> tuple[bytes | None, Code]:
+        """Return the datagram to send back, None if it would be too large, and what it says."""
+        arguments, code = request.arguments, Code.OK
+        budget = answer_budget(size)
+        answer: bytes | None
+        if not self._rate.allow(address, now):
+            code = Code.BUSY
+            answer = encode_response(request.message_id, address, None, code)
+        elif isinstance(arguments, Lookup):
+            answer = self._lookup(request.message_id, arguments, budget, address, now, unix)
+        elif isinstance(arguments, Announce):
+            code = self._announce(arguments, address, now, unix)
+            answer = encode_response(request.message_id, address, None, code)
+        else:
+            answer = self._pong(request.message_id, budget, address)
+        return (answer if answer is not None and len(answer) <= budget else None), code
+
+    def _pong(self, message_id: bytes, budget: int, address: Address) -> bytes | None:
+        if budget < PONG_SIZE:
+            return None  # before the work of signing
+        signable = ping_signable(message_id, pack_address(address))
+        pong = Pong(self._node_key.public_key, self._node_key.sign(signable))
+        return encode_response(message_id, address, pong)
+
+    def _lookup(
+        self,
+        message_id: bytes,
+        lookup: Lookup,
+        budget: int,
+        address: Address,
+        now: float,
+        unix: float,
+    ) -> bytes | None:
+        version = family(address)
+        contacts = [
+            contact
+            for contact in self._table.near(lookup.topic, 2 * MAX_NODES)
+            if contact.id != lookup.sender and family(contact.address) == version
+        ]
+        records = self.store.sample(lookup.topic, unix, MAX_RECORDS, self._rng)
+        return encode_found(
+            message_id,
+            address,
+            self._id,
+            self._tokens.give(address, now),
+            contacts,
+            [record.raw for record in records],
+            budget,
+        )
+
+    def _announce(self, announce: Announce, address: Address, now: float, unix: float) -> Code:
+        if not self._tokens.check(announce.token, address, now):
+            return Code.TOKEN
+        try:
+            record = parse_announcement(announce.record)
+        except DecodeError:
+            return Code.RECORD
+        return self.store.put(record, address[0], unix)

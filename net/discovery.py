@@ -1,0 +1,45 @@
+"""How a node is found: the one interface that every way of finding peers has.
+
+`Node` announces topics and looks them up through a `Discovery` and does not know whether a
+DHT, a local network or anything else answers. A topic is 20 bytes: `net.dht.hashing`
+makes the topic of a feed (`feed_topic`) and of a peer (`peer_topic`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from net.addresses import Address
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAddress:
+    """Where the owner of a key says that it listens. Only a handshake shows whether it does."""
+
+    public_key: bytes
+    addresses: tuple[Address, ...]
+
+
+class Discovery(Protocol):
+    """A way to announce oneself and to find others."""
+
+    async def announce(self, topic: bytes, addresses: Sequence[Address]) -> int:
+        """Announce that we offer a topic at these TCP addresses, until withdrawn or closed.
+
+        Announcing again replaces the addresses. Returns how many others know it now; with
+        0 it is kept and tried again. Raises `NetError` when all refused, with the reason.
+        """
+
+    async def unannounce(self, topic: bytes) -> int:
+        """Withdraw an announcement; returns how many others were told."""
+
+    def lookup(self, topic: bytes) -> AsyncGenerator[PeerAddress]:
+        """Yield those who announce a topic, the first at once; ends when no more are found.
+
+        A peer is yielded again when newer addresses of it turn up.
+        """
+
+    async def close(self) -> None:
+        """Stop announcing and looking. Closing twice is harmless."""

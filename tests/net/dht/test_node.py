@@ -1,0 +1,137 @@
+"""The DHT on real sockets: networks of every size from one node up."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from feedlog.keys import KeyPair
+from net.carriers.udp import UdpSocket
+from net.dht.hashing import feed_topic, peer_topic
+from net.dht.node import DhtNode
+from net.discovery import PeerAddress
+from net.errors import ClosedError, NetError
+
+StartNode = Callable[..., Awaitable[DhtNode]]
+
+TOPIC = bytes(range(20))
+HERE = ("127.0.0.1", 4000)
+
+
+async def everything(node: DhtNode, topic: bytes) -> list[PeerAddress]:
+    return [peer async for peer in node.lookup(topic)]
+
+
+async def test_a_node_alone_keeps_what_it_announces_for_those_who_come(
+    start_node: StartNode,
+) -> None:
+    alone = await start_node()
+    assert await alone.announce(TOPIC, [HERE]) == 0
+    assert await everything(alone, TOPIC) == []  # its own announcement is no news to it
+    other = await start_node([alone.address])
+    (peer,) = await everything(other, TOPIC)
+    assert peer.addresses == (HERE,)
+
+
+async def test_two_nodes_and_an_ephemeral_reader(start_node: StartNode) -> None:
+    first = await start_node()
+    second = await start_node([first.address])
+    assert await second.announce(TOPIC, [HERE]) == 1
+    reader = await start_node([first.address], ephemeral=True)
+    (peer,) = await everything(reader, TOPIC)
+    assert peer.addresses == (HERE,)
+    assert second.contacts == [first.address]
+    assert reader.observed == ("127.0.0.1", int(reader.address.rpartition(":")[2]))
+
+
+async def test_announcing_again_replaces_at_once_and_unannouncing_removes(
+    start_node: StartNode,
+) -> None:
+    first = await start_node()
+    second = await start_node([first.address])
+    third = await start_node([second.address])
+    await second.announce(TOPIC, [HERE])
+    assert await second.announce(TOPIC, [("127.0.0.1", 4001)]) == 2
+    (peer,) = await everything(third, TOPIC)
+    assert peer.addresses == (("127.0.0.1", 4001),)
+    assert await second.unannounce(TOPIC) == 2
+    assert await everything(third, TOPIC) == []
+
+
+async def test_find_yields_the_addresses_of_a_key(start_node: StartNode) -> None:
+    first = await start_node()
+    key_pair = KeyPair.generate()
+    udp = await UdpSocket.open("127.0.0.1")
+    async with DhtNode(key_pair, udp, bootstrap=[first.address]) as second:
+        await second.announce(peer_topic(key_pair.public_key), [HERE, ("::1", 9)])
+        async for peer in first.find(key_pair.public_key):
+            assert peer == PeerAddress(key_pair.public_key, (HERE, ("::1", 9)))
+            break
+        else:
+            pytest.fail("nothing was found")
+    udp.close()
+
+
+async def test_a_network_on_ipv6(start_node: StartNode) -> None:
+    first = await start_node(host="::1")
+    second = await start_node([first.address], host="::1")
+    await second.announce(TOPIC, [("::1", 9)])
+    third = await start_node([second.address], host="::1")
+    (peer,) = await everything(third, TOPIC)
+    assert peer.addresses == (("::1", 9),)
+
+
+async def test_a_bootstrap_node_that_is_not_there_is_named() -> None:
+    udp = await UdpSocket.open("127.0.0.1")
+    free = await UdpSocket.open("127.0.0.1")
+    silent = f"127.0.0.1:{free.addresses[0][1]}"
+    node = DhtNode(KeyPair.generate(), udp, bootstrap=[silent])
+    with pytest.raises(NetError, match=silent):
+        await node.start()
+    assert await node.announce(TOPIC, [HERE]) == 0
+    await node.close()
+    udp.close()
+    free.close()
+
+
+async def test_closing_ends_a_running_lookup_with_a_clear_error() -> None:
+    udp = await UdpSocket.open("127.0.0.1")
+    silent = await UdpSocket.open("127.0.0.1")
+    node = DhtNode(KeyPair.generate(), udp, bootstrap=[f"127.0.0.1:{silent.addresses[0][1]}"])
+    starting = asyncio.create_task(node.start())
+    await asyncio.sleep(0)
+    await node.close()
+    with pytest.raises(ClosedError):
+        await starting
+    with pytest.raises(ClosedError):
+        await node.announce(TOPIC, [HERE])
+    udp.close()
+    silent.close()
+
+
+async def test_a_hundred_nodes_find_each_other_also_when_thirty_die(start_node: StartNode) -> None:
+    rng = random.Random(1)
+    nodes = [await start_node()]
+    for _ in range(99):
+        nodes.append(await start_node([nodes[0].address]))
+    topics = {feed_topic(rng.randbytes(32)): node for node in rng.sample(nodes[30:], 12)}
+    for number, (topic, node) in enumerate(topics.items()):
+        assert await node.announce(topic, [("127.0.0.1", 1000 + number)]) == 8
+
+    async def check() -> None:
+        for number, (topic, announcer) in enumerate(topics.items()):
+            reader = rng.choice([n for n in nodes[30:] if n is not announcer])
+            async for peer in reader.lookup(topic):
+                assert peer.addresses == (("127.0.0.1", 1000 + number),)
+                break
+            else:
+                pytest.fail(f"topic {number} was not found")
+
+    await check()
+    for node in nodes[:30]:
+        await node.close()
+    await check()
+    assert await nodes[-1].announce(TOPIC, [HERE]) == 8
