@@ -122,6 +122,7 @@ class Connection:
             return
         self._closing = True
         self._timer.cancel()
+        self._end_channels(reason or "the connection is closed")
         self.mux.say_goodbye(reason)
         self._write(self.mux.data_to_send())
         self.stream.close()
@@ -158,10 +159,7 @@ class Connection:
         self._closing = True
         self._timer.cancel()
         reason = str(self.error) if self.error else "the connection is closed"
-        for channel in self.mux.channels:
-            if channel.state is not State.CLOSING and channel.handler is not None:
-                channel.handler.channel_closed(channel, reason)
-            channel.close()
+        self._end_channels(reason)
         if not self._ready.done():
             self._ready.set_exception(self.error or ClosedError(reason))
             self._ready.exception()  # nobody has to wait for it
@@ -187,13 +185,22 @@ class Connection:
     def _flush(self) -> None:
         """Tell handlers what is new and write what they answer, a bounded amount a turn."""
         self._flush_due = True  # what handlers send below needs no turn of its own
-        self._dispatch()
-        if not self._paused and not self._closing:
-            self._write(self.mux.data_to_send(HIGH_WATER))
+        try:
             self._dispatch()
-        self._flush_due = False
+            if not self._paused and not self._closing:
+                self._write(self.mux.data_to_send(HIGH_WATER))
+                self._dispatch()
+        finally:
+            self._flush_due = False
         if self.mux.wants_to_send:
             self._schedule_flush()
+
+    def _end_channels(self, reason: str) -> None:
+        for channel in self.mux.channels:
+            told = channel.state is not State.CLOSING
+            channel.close(reason)
+            if told and channel.handler is not None:
+                channel.handler.channel_closed(channel, reason)
 
     def _write(self, chunks: list[bytes]) -> None:
         try:

@@ -33,6 +33,8 @@ HANDSHAKE_DEADLINE = 10.0
 """Seconds for a whole handshake: four round trips of a bad satellite link."""
 CLOSE_DEADLINE = 5.0
 """Seconds in which the peer may end its direction after we have ended ours."""
+FLUSH_DEADLINE = 60.0
+"""Seconds in which a closed stream must get rid of what was written before."""
 
 READ_HIGH = 1 << 20
 """Bytes read and not taken above which the carrier is told to stop."""
@@ -388,7 +390,12 @@ class SecureStream:
         else:
             if self._reading_paused:
                 self._carrier.resume_reading()
-            self._close_timer = self._loop.call_later(CLOSE_DEADLINE, self._carrier.abort)
+            self._abort_after(FLUSH_DEADLINE if self._writing_paused else CLOSE_DEADLINE)
+
+    def _abort_after(self, seconds: float) -> None:
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        self._close_timer = self._loop.call_later(seconds, self._carrier.abort)
 
     def abort(self) -> None:
         """End the stream at once; what is on its way may be lost."""
@@ -460,6 +467,8 @@ class SecureStream:
     def resume_writing(self) -> None:
         """Learn that the carrier has room."""
         self._writing_paused = False
+        if self._close_timer is not None:
+            self._abort_after(CLOSE_DEADLINE)
         self._wake_writers()
         if self._consumer is not None:
             self._consumer.resume_writing()

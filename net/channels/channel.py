@@ -33,6 +33,10 @@ URGENT_RESERVE = 2 << 10
 """Credit that bulk leaves: requests and cancels are smaller."""
 
 
+SMALL_FRAGMENT = 32 << 10
+"""Bytes below which a received fragment is gathered with its neighbours."""
+
+
 class State(enum.Enum):
     """Where a channel stands, as this side sees it."""
 
@@ -113,6 +117,42 @@ class SendLane:
         self._offset = 0
 
 
+class ReceiveLane:
+    """Fragments of one message of one urgency, on their way in.
+
+    Invariant: what is held costs about as much memory as it has bytes, however small
+    the fragments are: large ones are kept as they are, small ones are gathered.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[bytes | bytearray] = []
+        self.size = 0
+
+    def add(self, payload: memoryview) -> None:
+        """Keep a fragment; raises `LimitError` when the message grows too large."""
+        self.size += len(payload)
+        if self.size > MAX_MESSAGE:
+            raise LimitError(f"message has more than {MAX_MESSAGE} bytes", MAX_MESSAGE)
+        if len(payload) >= SMALL_FRAGMENT:
+            # A copy, because the view would keep the whole record alive.
+            self._parts.append(bytes(payload))
+        elif self._parts and isinstance(self._parts[-1], bytearray):
+            self._parts[-1] += payload
+        else:
+            self._parts.append(bytearray(payload))
+
+    def finish(self) -> bytes:
+        """Return the message, and forget it."""
+        message = b"".join(self._parts)
+        self.clear()
+        return message
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._parts.clear()
+        self.size = 0
+
+
 class Channel:
     """One conversation about one feed, in one protocol, on one stream."""
 
@@ -139,8 +179,7 @@ class Channel:
         self._owner = owner
         self._bulk = SendLane()
         self._urgent = SendLane()
-        self._parts: tuple[list[memoryview], list[memoryview]] = ([], [])
-        self._partial = [0, 0]
+        self._receiving = (ReceiveLane(), ReceiveLane())
         self._blocked = False
 
     def __repr__(self) -> str:
@@ -169,7 +208,7 @@ class Channel:
     @property
     def partial(self) -> int:
         """Bytes received of messages that are not complete."""
-        return self._partial[0] + self._partial[1]
+        return self._receiving[0].size + self._receiving[1].size
 
     def send(self, message: bytes, *, urgent: bool = False) -> None:
         """Queue a message of 1 to 16 MiB bytes; raises `ClosedError` unless the channel is open.
@@ -207,8 +246,8 @@ class Channel:
         if state in {State.CLOSING, State.CLOSED}:
             self._bulk.clear()
             self._urgent.clear()
-            self._parts = ([], [])
-            self._partial = [0, 0]
+            for lane in self._receiving:
+                lane.clear()
             self.queued = 0
             if state is State.CLOSED:
                 self.window.release()
@@ -244,16 +283,8 @@ class Channel:
         if not size:
             raise ProtocolError("fragment without bytes")
         self.window.received(size)
-        parts = self._parts[urgent]
-        if not more and not parts:
+        lane = self._receiving[urgent]
+        if not more and not lane.size:
             return bytes(payload)
-        if self._partial[urgent] + size > MAX_MESSAGE:
-            raise LimitError(f"message has more than {MAX_MESSAGE} bytes", MAX_MESSAGE)
-        parts.append(payload)
-        self._partial[urgent] += size
-        if more:
-            return None
-        message = b"".join(parts)
-        parts.clear()
-        self._partial[urgent] = 0
-        return message
+        lane.add(payload)
+        return None if more else lane.finish()

@@ -172,11 +172,13 @@ def clip(reason: str) -> str:
 class FrameReader:
     """Cuts a byte stream into frames.
 
-    Invariant: holds at most one incomplete frame, at most 65538 bytes.
+    Invariant: holds at most one incomplete frame, at most 65538 bytes, and looks at its
+    bytes once however small the pieces are in which they come.
     """
 
     def __init__(self) -> None:
         self._partial = bytearray()
+        self._wanted = 0
 
     def frames(self, data: bytes) -> Iterator[tuple[int, memoryview]]:
         """Yield kind and body of each frame that the data completes.
@@ -184,14 +186,19 @@ class FrameReader:
         Bodies are views into immutable bytes. The iterator must be run to its end.
         """
         if self._partial:
-            data = bytes(self._partial) + data
+            self._partial += data
+            if len(self._partial) < self._wanted:
+                return
+            data = bytes(self._partial)
             self._partial.clear()
         view = memoryview(data)
         position, end = 0, len(view)
+        self._wanted = FRAME.size
         while end - position >= FRAME.size:
             size, kind = FRAME.unpack_from(view, position)
             start = position + FRAME.size
             if end - start < size:
+                self._wanted = FRAME.size + size
                 break
             position = start + size
             yield kind, view[start:position]

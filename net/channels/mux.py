@@ -210,6 +210,8 @@ class Mux:
                     self._on_data(body)
                 elif kind == messages.CONTROL:
                     self._on_control(body)
+                if self._failure is not None:
+                    raise self._failure
         except PeerError as error:
             self._failure = error
             raise
@@ -227,7 +229,12 @@ class Mux:
         return min(max(self._heard_at, asked_at) + PING_AFTER, self._heard_at + DEAD_AFTER)
 
     def handle_timeout(self, now: float) -> None:
-        """Ask a silent peer whether it is there; raises `DeadlineError` for a dead one."""
+        """Ask a silent peer whether it is there; raises `DeadlineError` for a dead one.
+
+        Raises `PeerError` where the peer has broken a rule by what it does not do.
+        """
+        if self._failure is not None:
+            raise self._failure
         self._now = now
         if now - self._heard_at >= DEAD_AFTER:
             raise DeadlineError(f"peer silent for {now - self._heard_at:.0f} s")
@@ -259,12 +266,14 @@ class Mux:
 
     def _put(self, message: messages.Control) -> None:
         frame = messages.encode_control(message)
-        self._control.append(frame)
-        self._control_size += len(frame)
-        if self._control_size > MAX_CONTROL_BACKLOG:
-            raise LimitError(
+        if self._control_size + len(frame) > MAX_CONTROL_BACKLOG:
+            # Not raised here, where a caller of ours may stand that is not to blame.
+            self._failure = self._failure or LimitError(
                 f"peer reads none of {self._control_size} bytes of answers", MAX_CONTROL_BACKLOG
             )
+            return
+        self._control.append(frame)
+        self._control_size += len(frame)
         self._wake()
 
     def _ping(self) -> None:

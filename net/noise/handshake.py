@@ -22,8 +22,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-# The package ships no types; everything it returns is converted below.
-from noise.connection import Keypair, NoiseConnection  # type: ignore[import-untyped]
+from noise.connection import Keypair, NoiseConnection  # type: ignore[import-untyped]  # no types
 
 from feedlog.keys import KeyPair
 from net.errors import HandshakeError
