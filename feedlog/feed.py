@@ -10,8 +10,8 @@ stored nodes and blocks belong to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import overload
 
@@ -24,6 +24,7 @@ from feedlog.keys import KeyPair
 from feedlog.log import Entry, Log
 from feedlog.manifest import Manifest
 from feedlog.merkle import Roots
+from feedlog.pending import Pending
 from feedlog.proof import Proof, Verified
 from feedlog.proof_codec import MAX_BLOCK_SIZE, MAX_FORK, MAX_LENGTH
 from feedlog.ranges import Ranges
@@ -138,6 +139,17 @@ class Feed(View):
             self._log.append(writer, (start, columns), stored)
             self._commit(writer, manifest, roots, tail.fork)
         return range(start, start + len(plain))
+
+    @contextmanager
+    def transaction(self) -> Iterator[Pending]:
+        """Read the feed and write it in one transaction, which nobody else writes in between.
+
+        Yields the feed as the transaction sees it. What is appended inside the block
+        is committed at its end, or not at all if an error leaves it.
+        """
+        self._refuse_read_only()
+        with self._storage.write() as writer:
+            yield Pending(self.key, self._log, self.manifest, self._cipher, writer)
 
     def truncate(self, length: int) -> None:
         """Remove the blocks from `length` on, under a signed head of the next fork.
