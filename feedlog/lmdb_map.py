@@ -89,9 +89,10 @@ class MappedEnvironment:
             raise
 
     def close(self) -> None:
-        """Release the map and the lock file."""
-        self.env.close()
-        self._close_writer_file()
+        """Release the map and the lock file, once other threads have stopped writing."""
+        with self._writing:
+            self.env.close()
+            self._close_writer_file()
 
     def _close_writer_file(self) -> None:
         if self._writer_fd >= 0:
@@ -206,6 +207,9 @@ class MappedEnvironment:
         if self.read_only:
             raise NotWritable(f"the store at {self.path} was opened read-only")
         self._writing.acquire()  # a `with` cannot span two methods
+        if self._writer_fd < 0:
+            self._writing.release()
+            raise StoreError(f"the store at {self.path} is closed")
         try:
             fcntl.flock(self._writer_fd, fcntl.LOCK_EX)
         except BaseException as error:

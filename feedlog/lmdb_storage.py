@@ -22,7 +22,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Never, Self, cast, get_args
+from weakref import ref
 
 import lmdb
 
@@ -87,9 +88,11 @@ class LmdbReader:
         while True:
             txn = self.txn
             try:
-                return read_chunk(txn, low, high, reverse, size)
+                entries, more = read_chunk(txn, low, high, reverse, size)
+                break
             except lmdb.Error as error:
                 self._raise_unless_carried(txn, error)
+        return [(key, unseal(key, sealed)) for key, sealed in entries], more
 
     def _raise_unless_carried(self, txn: Transaction, error: lmdb.Error) -> None:
         with self._mapped.remapping:  # a remap in another thread has ended
@@ -97,6 +100,19 @@ class LmdbReader:
                 raise StoreError(self.lost) from error
             if self.txn is txn:
                 raise self._mapped.explain(error) from error
+
+
+class EndedTransaction:
+    """Stands where a transaction was: whatever is asked of it, it is closed."""
+
+    def abort(self) -> None:
+        """Nothing is left to undo."""
+
+    def __getattr__(self, name: str) -> Never:
+        raise lmdb.Error(f"{name} on a closed/deleted/dropped transaction")
+
+
+ENDED = cast("Transaction", EndedTransaction())
 
 
 class LmdbWriter:
@@ -131,79 +147,115 @@ class LmdbWriter:
     def put(self, key: bytes, value: bytes) -> None:
         """Insert or replace one entry."""
         check_key(key)
-        self._journal.append((put, (key, value)))
+        self._journal.append((LmdbWriter._put, (key, value)))
         try:
             self._txn.put(key, seal(key, value))
+        except lmdb.MapFullError:
+            pass
         except lmdb.Error as error:
-            self._recover(error)
+            raise self._failure(error) from error
+        else:
+            return
+        self._replay()
 
     def put_many(self, items: Sequence[Entry]) -> None:
         """Insert or replace entries; ascending keys make it fast."""
         for key, _ in items:
             check_key(key)
-        self._apply(put_many, tuple(items))
+        self._apply(LmdbWriter._put_many, tuple(items))
 
     def delete(self, key: bytes) -> bool:
         """Remove one entry; return whether it was there."""
-        deleted: bool = self._apply(delete, key)
+        deleted: bool = self._apply(LmdbWriter._delete, key)
         return deleted
 
     def delete_range(self, low: bytes, high: bytes) -> int:
         """Remove all entries with keys in [low, high); return how many."""
-        count: int = self._apply(delete_range, low, high)
+        count: int = self._apply(LmdbWriter._delete_range, low, high)
         return count
 
     def commit(self) -> None:
         """Make everything permanent, or raise and leave nothing."""
-        committed = False
-        while not committed:
+        while True:
             try:
                 self._txn.commit()
-                committed = True
             except lmdb.MapFullError:
-                self._replay()
+                pass
             except lmdb.Error as error:
                 raise self._failure(error) from error
+            else:
+                break
+            self._replay()
+        self._txn = ENDED
 
     def abort(self) -> None:
-        """Leave nothing."""
-        self._txn.abort()
+        """Leave nothing.
 
-    def _chunk(self, low: bytes, high: bytes, reverse: bool, size: int) -> Chunk:
-        try:
-            return read_chunk(self._txn, low, high, reverse, size)
-        except lmdb.Error as error:
-            raise self._failure(error) from error
+        Dropping the last reference aborts at once. `Transaction.abort` would wait for a
+        moment in which no other thread reads, which busy readers may never leave.
+        """
+        handle = ref(self._txn)
+        self._txn = ENDED
+        held_by_a_traceback = handle()
+        if held_by_a_traceback is not None:
+            held_by_a_traceback.abort()
+
+    # Operations as the journal repeats them
+
+    def _put(self, key: bytes, value: bytes) -> None:
+        self._txn.put(key, seal(key, value))
+
+    def _put_many(self, items: Sequence[Entry]) -> None:
+        with self._txn.cursor() as cursor:
+            cursor.putmulti((key, seal(key, value)) for key, value in items)
+
+    def _delete(self, key: bytes) -> bool:
+        return self._txn.delete(key)
+
+    def _delete_range(self, low: bytes, high: bytes) -> int:
+        count = 0
+        with self._txn.cursor() as cursor:
+            found = cursor.set_range(low)
+            while found and cursor.key() < high:
+                cursor.delete()
+                count += 1
+                found = bool(cursor.key())  # the next entry has moved here; no key is empty
+        return count
 
     def _apply(self, operation: Callable[..., Any], *arguments: object) -> Any:
         self._journal.append((operation, arguments))
         try:
-            return operation(self._txn, *arguments)
+            return operation(self, *arguments)
+        except lmdb.MapFullError:
+            pass
         except lmdb.Error as error:
-            return self._recover(error)
-
-    def _recover(self, error: lmdb.Error) -> Any:
-        if isinstance(error, lmdb.MapFullError):
-            return self._replay()
-        raise self._failure(error) from error
+            raise self._failure(error) from error
+        return self._replay()
 
     def _replay(self) -> Any:
         """Map more and do everything again; return what the last operation returned."""
         self.broken = True
         result = None
         while self.broken:
-            self._txn.abort()
+            self.abort()
             self._mapped.grow()
             self._txn = self._mapped.begin_write()
             try:
                 for operation, arguments in self._journal:
-                    result = operation(self._txn, *arguments)
+                    result = operation(self, *arguments)
                 self.broken = False
             except lmdb.MapFullError:
                 continue
             except lmdb.Error as error:
                 raise self._failure(error) from error
         return result
+
+    def _chunk(self, low: bytes, high: bytes, reverse: bool, size: int) -> Chunk:
+        try:
+            entries, more = read_chunk(self._txn, low, high, reverse, size)
+        except lmdb.Error as error:
+            raise self._failure(error) from error
+        return [(key, unseal(key, sealed)) for key, sealed in entries], more
 
     def _failure(self, error: lmdb.Error) -> StoreError | ValueError:
         self.broken = True
@@ -308,36 +360,8 @@ def unchanged() -> int:
     return 0
 
 
-def put(txn: Transaction, key: bytes, value: bytes) -> None:
-    """Insert or replace one entry in an LMDB transaction."""
-    txn.put(key, seal(key, value))
-
-
-def put_many(txn: Transaction, items: Sequence[Entry]) -> None:
-    """Insert or replace entries in an LMDB transaction."""
-    with txn.cursor() as cursor:
-        cursor.putmulti((key, seal(key, value)) for key, value in items)
-
-
-def delete(txn: Transaction, key: bytes) -> bool:
-    """Remove one entry in an LMDB transaction."""
-    return txn.delete(key)
-
-
-def delete_range(txn: Transaction, low: bytes, high: bytes) -> int:
-    """Remove the entries with keys in [low, high) in an LMDB transaction."""
-    count = 0
-    with txn.cursor() as cursor:
-        found = cursor.set_range(low)
-        while found and cursor.key() < high:
-            cursor.delete()
-            count += 1
-            found = bool(cursor.key())  # the next entry has moved here; no key is empty
-    return count
-
-
 def read_chunk(txn: Transaction, low: bytes, high: bytes, reverse: bool, size: int) -> Chunk:
-    """Return up to `size` entries of [low, high), and whether there may be more."""
+    """Return up to `size` sealed entries of [low, high), and whether there may be more."""
     entries: list[Entry] = []
     room = CHUNK_BYTES
     with txn.cursor() as cursor:
@@ -346,7 +370,7 @@ def read_chunk(txn: Transaction, low: bytes, high: bytes, reverse: bool, size: i
         for key, sealed in cursor.iterprev() if reverse else cursor.iternext():
             if key < low or key >= high:
                 return entries, False
-            entries.append((key, unseal(key, sealed)))
+            entries.append((key, sealed))
             room -= len(sealed)
             if len(entries) >= size or room <= 0:
                 return entries, True
