@@ -102,16 +102,24 @@ def unpack_address(data: bytes) -> Address:
 
 
 @lru_cache(maxsize=4096)
-def is_loopback(host: str) -> bool:
-    """Tell whether the host is this machine itself."""
-    return _numeric(host).is_loopback
-
-
-@lru_cache(maxsize=4096)
 def subnet(host: str) -> bytes:
     """Return what one owner commonly holds whole: the /24 of an IPv4 host, the /48 of IPv6."""
     packed = _numeric(host).packed
     return packed[:3] if len(packed) == 4 else packed[:6]
+
+
+@lru_cache(maxsize=4096)
+def reach(host: str) -> int:
+    """Return how far an address means the same: 0 this machine, 1 a private network, 2 anywhere.
+
+    -1 for what is no host's address: multicast, unspecified, reserved.
+    """
+    ip = _numeric(host)
+    if ip.is_multicast or ip.is_unspecified or (ip.is_reserved and not ip.is_loopback):
+        return -1
+    if ip.is_loopback:
+        return 0
+    return 2 if ip.is_global else 1
 
 
 @lru_cache(maxsize=4096)
@@ -121,7 +129,7 @@ def area(address: Address) -> bytes | None:
     The subnet of a public host, the host itself in a private network, where strangers
     cannot send from, and None for this machine, which may run a whole test network.
     """
-    ip = _numeric(address[0])
-    if ip.is_loopback:
+    far = reach(address[0])
+    if far == 0:
         return None
-    return ip.packed if ip.is_private else subnet(address[0])
+    return _numeric(address[0]).packed if far == 1 else subnet(address[0])

@@ -181,4 +181,4 @@ def source_host(target: Address) -> str | None:
         except OSError:
             return None
         host: str = sock.getsockname()[0]
-        return host
+        return None if "%" in host else host  # link-local: of no use to others

@@ -20,7 +20,7 @@ from random import Random
 
 from feedlog.errors import DecodeError
 from feedlog.keys import KeyPair, verify
-from net.addresses import Address, canonical, family, pack_address
+from net.addresses import Address, canonical, family, pack_address, reach
 from net.dht.calls import Call, Calls
 from net.dht.hashing import ID_SIZE, TOPIC_SIZE, node_id, ping_signable
 from net.dht.messages import (
@@ -43,12 +43,13 @@ from net.dht.query import Query
 from net.dht.records import MAX_ADDRESSES, MAX_LIFETIME, Announcement, sign_announcement
 from net.dht.responder import Responder
 from net.dht.routing import Table
+from net.dht.storage import PER_TOPIC
 
 MAX_OPERATIONS = 32
 """Operations that run at a time; more wait their turn, so that a node's own bursts stay small."""
 
 MAX_VERIFYING = 32
-"""Newcomers that are being pinged at a time; more are taken when they come by again."""
+"""Newcomers pinged at a time because they asked us something; the others may come by again."""
 
 MAX_SUSPECTS = 1024
 """Addresses remembered as silent."""
@@ -201,8 +202,9 @@ class DhtCore:
         _check_topic(topic)
         search = Search(self._sender, self._query(topic, now))
         number = self._begin(search, now)
-        held = self._responder.store.sample(topic, self._unix(now), 64, self._rng)
-        for record in search.take([record.raw for record in held], self._unix(now)):
+        unix = self._unix(now)
+        held = self._responder.store.sample(topic, unix, PER_TOPIC, self._rng)
+        for record in search.adopt(held, unix):
             self._discovered(number, record)
         return number
 
@@ -214,7 +216,7 @@ class DhtCore:
                 f"an announcement has 1..{MAX_ADDRESSES} addresses, not {len(addresses)}"
             )
         places = tuple(canonical(address) for address in addresses)
-        self._publications[topic] = _Publication(places, now + RENEW_AFTER)
+        self._publications[topic] = _Publication(places, now + RETRY_AFTER)
         return self._publish(topic, now)
 
     def withdraw(self, topic: bytes, now: float) -> int:
@@ -253,7 +255,7 @@ class DhtCore:
             return
         self._outbox.append((answer, address))
         self._suspects.pop(address, None)
-        if request.arguments.sender:
+        if request.arguments.sender and len(self._verifying) < MAX_VERIFYING:
             self._consider(Contact(request.arguments.sender, address), now)
 
     def _receive_response(self, response: Response, address: Address, now: float) -> None:
@@ -328,10 +330,10 @@ class DhtCore:
 
     def _learned(self, call: Call, operation: Operation | None, found: Found, now: float) -> None:
         assert call.contact is not None, "a lookup goes to nodes whose id is known"
+        if found.answerer == self.id:
+            raise DecodeError("dht lookup", 0, "we are asking ourselves under another id")
         contacts = [
-            contact
-            for contact in found.contacts()
-            if contact.id != self.id and family(contact.address) in self._families
+            contact for contact in found.contacts() if self._plausible(contact, call.address)
         ]
         fresh = []
         if isinstance(operation, Search):
@@ -346,6 +348,15 @@ class DhtCore:
             self._discovered(call.operation, record)
         self._consider(Contact(found.answerer, call.address), now)
 
+    def _plausible(self, contact: Contact, answerer: Address) -> bool:
+        """Tell whether to ask a contact: nobody sends us into a network nearer than its own."""
+        far = reach(contact.address[0])
+        return (
+            contact.id != self.id
+            and family(contact.address) in self._families
+            and far >= max(0, reach(answerer[0]))
+        )
+
     def _discovered(self, number: int, record: Announcement) -> None:
         if record.public_key != self._key_pair.public_key:
             self._events.append(Discovered(number, record))
@@ -355,7 +366,6 @@ class DhtCore:
         if (
             len(contact.id) == ID_SIZE
             and contact.address not in self._verifying
-            and len(self._verifying) < MAX_VERIFYING
             and self.table.wants(contact)
         ):
             self._verifying[contact.address] = contact.id
@@ -443,7 +453,7 @@ class DhtCore:
         self._responder.store.expire(self._unix(now))
         for topic, publication in list(self._publications.items()):
             if publication.due <= now:
-                publication.due = now + RENEW_AFTER
+                publication.due = now + RETRY_AFTER
                 self._publish(topic, now)
         if not len(self.table):
             if self._bootstrap and not any(isinstance(o, Join) for o in self._operations.values()):

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from feedlog.keys import KeyPair
-from net.addresses import Address, canonical, format_address, is_loopback, is_numeric, parse_address
+from net.addresses import Address, canonical, format_address, is_numeric, parse_address, reach
 from net.carriers.udp import UdpSocket, source_host
 from net.dht.core import DhtCore, Discovered, Event, Finished
 from net.dht.hashing import peer_topic
@@ -99,7 +99,11 @@ class DhtNode:
             queue.put_nowait(None)
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(
@@ -149,10 +153,9 @@ class DhtNode:
             ]
         if self._core.observed is not None:
             sources.append(self._core.observed[0])
-        hosts = list(dict.fromkeys(canonical((host, 1))[0] for host in sources if host))
-        outside = [host for host in hosts if not is_loopback(host)]
+        hosts = dict.fromkeys(host for host in sources if host is not None)
         # A loopback host is of use only to readers on this machine: last, and first if alone.
-        return outside + [host for host in hosts if is_loopback(host)] or ["127.0.0.1"]
+        return sorted(hosts, key=lambda host: reach(host) == 0) or ["127.0.0.1"]
 
     async def announce(self, topic: bytes, addresses: Sequence[Address]) -> int:
         """Announce a topic; see `net.discovery.Discovery`."""

@@ -92,8 +92,9 @@ class Join(Operation):
 
     @property
     def done(self) -> bool:
-        """Whether all addresses have answered or failed and the crawl is over."""
-        return not self._unasked and not self._waiting and self.query.done
+        """Whether the crawl is over, from one bootstrap node at least or with none there."""
+        there = self.reached > 0 or not (self._unasked or self._waiting)
+        return there and self.query.done
 
     def requests(self, now: float) -> list[To]:
         """Return pings to the addresses that have not answered, and the crawl's lookups."""
@@ -133,8 +134,13 @@ class Search(Operation):
         parsed = [parse_announcement(raw) for raw in records if raw not in self._verified]
         if any(record.topic != self.target for record in parsed):
             raise DecodeError("announcement", 33, "it is of another topic")
+        # Only now, so that a false record takes no good one with it.
+        return self.adopt(parsed, unix)
+
+    def adopt(self, records: Sequence[Announcement], unix: float) -> list[Announcement]:
+        """Return what is new among verified records."""
         fresh = []
-        for record in parsed:  # only now, so that a false record takes no good one with it
+        for record in records:
             self._verified.add(record.raw)
             newest = self._newest.get(record.public_key)
             if record.expiry > unix and (newest is None or record.seq > newest.seq):

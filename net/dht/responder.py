@@ -13,7 +13,7 @@ from random import Random
 
 from feedlog.errors import DecodeError
 from feedlog.keys import KeyPair
-from net.addresses import Address, family, pack_address
+from net.addresses import Address, family, pack_address, reach
 from net.dht.hashing import node_id, ping_signable
 from net.dht.limits import RateLimit
 from net.dht.messages import (
@@ -84,11 +84,13 @@ class Responder:
         now: float,
         unix: float,
     ) -> bytes | None:
-        version = family(address)
+        version, far = family(address), reach(address[0])
         contacts = [
             contact
             for contact in self._table.near(lookup.topic, 2 * MAX_NODES)
-            if contact.id != lookup.sender and family(contact.address) == version
+            if contact.id != lookup.sender
+            and family(contact.address) == version
+            and reach(contact.address[0]) >= far  # a stranger has no use for our LAN's addresses
         ]
         records = self.store.sample(lookup.topic, unix, MAX_RECORDS, self._rng)
         return encode_found(
