@@ -57,9 +57,9 @@ def record_key(number: int, block: int) -> bytes:
     return (number << PLACE_BITS | block + 1).to_bytes(KEY_SIZE, "big")
 
 
-def data_key(number: int, block: int) -> bytes:
-    """Return the key of a large block's data."""
-    return record_key(number, block) + DATA_SUFFIX
+def block_of(key: bytes) -> int:
+    """Return the block whose record, data or head an entry is."""
+    return int.from_bytes(key[3:KEY_SIZE], "big") - 1
 
 
 def head_key(number: int, length: int, fork: int) -> bytes:
@@ -174,6 +174,23 @@ def complete_record(column: list[TreeNode], block: bytes | None) -> bytes:
     if block is not None:
         parts.append(block)
     return b"".join(parts)
+
+
+def read_node(value: bytes, block: int, level: int) -> TreeNode | None:
+    """Return one node of a record's value, or None where it is not there: the short way."""
+    flags = value[0]
+    if flags & PARTIAL:
+        return Record.from_bytes(value, block).nodes.get(level)
+    width = (flags & WIDTH_MASK) + 1
+    at = 1 + level * (HASH_SIZE + width)
+    if flags & INLINE:
+        if level == 0:
+            data = read_inline(value, block)
+            assert data is not None, "the flag says so"
+            return len(data), value[at : at + HASH_SIZE]
+        at -= width
+    after = at + HASH_SIZE
+    return int.from_bytes(value[after : after + width], "little"), value[at:after]
 
 
 def read_inline(body: bytes, block: int) -> bytes | None:

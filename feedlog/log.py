@@ -98,14 +98,11 @@ class Log:
     def find_nodes(self, reader: Reader, indexes: Sequence[NodeIndex]) -> dict[NodeIndex, TreeNode]:
         """Return those of the nodes that are stored."""
         found = {}
-        records: dict[int, Record | None] = {}
         for index in indexes:
             block = flat_tree.last_block(index)
-            if block not in records:
-                records[block] = self.record(reader, block)
-            record = records[block]
-            node = record.nodes.get(flat_tree.level(index)) if record else None
-            if node is not None:
+            value = reader.get(layout.record_key(self.number, block))
+            node = value and layout.read_node(value, block, flat_tree.level(index))
+            if node:
                 found[index] = node
         return found
 
@@ -127,14 +124,8 @@ class Log:
         """Store new blocks at the end with all the nodes that they complete."""
         start, columns = run
         items: list[Entry] = []
-        number = self.number << layout.PLACE_BITS
-        for place, (column, block) in enumerate(zip(columns, blocks, strict=True), start + 1):
-            key = (number | place).to_bytes(layout.KEY_SIZE, "big")
-            if len(block) <= layout.INLINE_SIZE:
-                items.append((key, layout.complete_record(column, block)))
-            else:
-                items.append((key, layout.complete_record(column, None)))
-                items.append((key + layout.DATA_SUFFIX, block))
+        for block, (column, data) in enumerate(zip(columns, blocks, strict=True), start):
+            items.extend(self._complete(block, column, data))
         writer.put_many(items)
         self.have.add(writer, Ranges([(start, start + len(columns))]))
 
@@ -152,14 +143,34 @@ class Log:
         columns: dict[int, dict[int, TreeNode]] = {}
         for index, node in nodes.items():
             columns.setdefault(flat_tree.last_block(index), {})[flat_tree.level(index)] = node
-        for start, run in runs:
-            for block, column in enumerate(run, start):
-                columns.setdefault(block, {}).update(enumerate(column))
         items: list[Entry] = []
-        for block in sorted(columns):
-            items.extend(self._merged(writer, block, columns[block], blocks.get(block)))
+        for start, run in runs:
+            stored = self._stored_blocks(writer, start, start + len(run))
+            for block, column in enumerate(run, start):
+                if block in stored or len(column) < layout.full_levels(block):
+                    columns.setdefault(block, {}).update(enumerate(column))
+                else:
+                    columns.pop(block, None)
+                    items.extend(self._complete(block, column, blocks[block]))
+        for block, levels in columns.items():
+            items.extend(self._merged(writer, block, levels, blocks.get(block)))
+        items.sort()
         writer.put_many(items)
         self.have.add(writer, Ranges.of(blocks))
+
+    def _stored_blocks(self, reader: Reader, start: int, stop: int) -> set[int]:
+        """Return which blocks of [start, stop) have a record, held or not."""
+        low, high = layout.record_key(self.number, start), layout.record_key(self.number, stop)
+        return {layout.block_of(key) for key, _ in reader.scan(low, high)}
+
+    def _complete(self, block: int, column: list[TreeNode], data: bytes) -> Iterator[Entry]:
+        """Yield the entries of a block with its data and all the nodes that it completes."""
+        key = layout.record_key(self.number, block)
+        if len(data) <= layout.INLINE_SIZE:
+            yield key, layout.complete_record(column, data)
+        else:
+            yield key, layout.complete_record(column, None)
+            yield key + layout.DATA_SUFFIX, data
 
     def _merged(
         self, reader: Reader, block: int, column: dict[int, TreeNode], data: bytes | None

@@ -21,7 +21,7 @@ shows a head, and nothing otherwise. Pure integers; no hashes, no storage.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -84,12 +84,16 @@ class Question:
 class _Interest:
     """Sorted node indexes, asked by span."""
 
+    __slots__ = ("_sorted", "nodes")
+
     def __init__(self, nodes: Iterable[NodeIndex]) -> None:
         self.nodes = frozenset(nodes)
         self._sorted = sorted(self.nodes)
 
     def below(self, index: NodeIndex) -> bool:
         """Tell whether a node strictly below `index` is in the set."""
+        if not self._sorted:
+            return False
         half = (~index & (index + 1)) - 1
         at = bisect_left(self._sorted, index - half)
         if at == len(self._sorted) or self._sorted[at] > index + half:
@@ -104,47 +108,54 @@ def plan(question: Question) -> Steps:
 
     Takes O((ranges + hashes + anchors) log length) time and steps.
     """
-    return list(_Planner(question).steps())
+    planner = _Planner(question)
+    if question.signed:
+        for root in flat_tree.roots(question.length):
+            planner.push(root)
+    for node in sorted(planner.trusted.nodes):
+        if planner.lowest_above_a_target(node):
+            planner.derive(node)
+            planner.steps.append((Step.CHECK, node))
+    return planner.steps
 
 
 class _Planner:
+    """Appends steps to a list: a recursion of generators would pay for its depth at every step."""
+
     def __init__(self, question: Question) -> None:
+        self.steps: Steps = []
         self.blocks = question.blocks
         self.hashes = _Interest(question.hashes)
         self.since = question.since
         self.trusted = _Interest([*flat_tree.roots(question.since), *question.anchors])
-        self.roots = flat_tree.roots(question.length) if question.signed else []
 
-    def steps(self) -> Iterator[tuple[Step, NodeIndex]]:
-        for root in self.roots:
-            yield from self._push(root)
-        for node in sorted(self.trusted.nodes):
-            if self._lowest_above_a_target(node):
-                yield from self._derive(node)
-                yield Step.CHECK, node
-
-    def _push(self, index: NodeIndex) -> Iterator[tuple[Step, NodeIndex]]:
+    def push(self, index: NodeIndex) -> None:
         """Push a node; targets below a trusted one are shown against that node later."""
         if index in self.trusted.nodes:
-            yield Step.KNOWN, index
+            self.steps.append((Step.KNOWN, index))
         else:
-            yield from self._derive(index)
+            self.derive(index)
 
-    def _derive(self, index: NodeIndex) -> Iterator[tuple[Step, NodeIndex]]:
+    def derive(self, index: NodeIndex) -> None:
         """Push a node without trusting it: from blocks, from its children, or as given."""
-        start, stop = flat_tree.span(index)
-        if self.blocks.covers(start, stop) and not self.trusted.below(index):
-            yield Step.BLOCKS, index
-        elif self._target_below(index) or start < self.since < stop or self._derivable(index):
-            left, right = flat_tree.children(index)
-            yield from self._push(left)
-            yield from self._push(right)
-            yield Step.JOIN, index
+        half = (~index & (index + 1)) - 1
+        start, stop = (index - half) >> 1, ((index + half) >> 1) + 1
+        blocks = self.blocks
+        wanted = blocks.touches(start, stop)
+        if wanted and blocks.covers(start, stop) and not self.trusted.below(index):
+            self.steps.append((Step.BLOCKS, index))
+        elif (
+            wanted
+            or start < self.since < stop
+            or self.hashes.below(index)
+            or self._derivable(index)
+        ):
+            quarter = (half + 1) >> 1
+            self.push(NodeIndex(index - quarter))
+            self.push(NodeIndex(index + quarter))
+            self.steps.append((Step.JOIN, index))
         else:
-            yield Step.GIVEN, index
-
-    def _target_below(self, index: NodeIndex) -> bool:
-        return self.hashes.below(index) or self.blocks.touches(*flat_tree.span(index))
+            self.steps.append((Step.GIVEN, index))
 
     def _derivable(self, index: NodeIndex) -> bool:
         """Tell whether trusted nodes alone give this one."""
@@ -153,14 +164,14 @@ class _Planner:
             for child in flat_tree.children(index)
         )
 
-    def _lowest_above_a_target(self, index: NodeIndex) -> bool:
+    def lowest_above_a_target(self, index: NodeIndex) -> bool:
         """Tell whether a target lies below `index` with no other trusted node between."""
-        if not self._target_below(index):
+        if not (self.blocks.touches(*flat_tree.span(index)) or self.hashes.below(index)):
             return False
         if not self.trusted.below(index):
             return True
         return any(
             child not in self.trusted.nodes
-            and (child in self.hashes.nodes or self._lowest_above_a_target(child))
+            and (child in self.hashes.nodes or self.lowest_above_a_target(child))
             for child in flat_tree.children(index)
         )
