@@ -196,6 +196,10 @@ class Publish(Operation):
         else:
             super().found(contact, answer, contacts)
 
+    def next_timeout(self) -> float | None:
+        """Return when the crawl wants to go on; the requests after it only have their deadline."""
+        return super().next_timeout() if self._candidates is None else None
+
     def held(self, contact: Contact) -> None:
         """Note that a node holds the record now."""
         self._waiting.discard(contact.id)

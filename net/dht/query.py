@@ -49,7 +49,8 @@ SILENT_SHARE = 0.75
 asked are silent counts as a liar: in an honest network with 30 % dead, 30 % are silent."""
 
 ENOUGH = 3
-"""Answers from which on silent nodes are neither asked again nor waited for."""
+"""Answers from which on silent nodes are not asked again. Nor are they waited for, unless
+one that was overdue has answered after all: then the path is slow."""
 
 PER_AREA = 3
 """Answers of one area that count in a crawl, so that one owner cannot surround a target."""
@@ -98,6 +99,7 @@ class Query:
         self._bad: Counter[bytes] = Counter()
         self._areas: Counter[object] = Counter()
         self._answers = 0
+        self._slow = False
 
     def start(self, contacts: Iterable[Contact]) -> None:
         """Add the contacts to begin with."""
@@ -141,6 +143,7 @@ class Query:
                 return
         if candidate.state is State.LATE:
             self._bad.subtract(candidate.referrers)
+            self._slow = True
         self._good.update(candidate.referrers)
         candidate.state = State.ANSWERED
         self._answers += 1
@@ -175,8 +178,8 @@ class Query:
         """Whether the crawl has ended."""
         if self._satisfied():
             return True
-        few = self._answers < ENOUGH
-        if any(c.outstanding > 0 if few else c.state is State.ASKED for c in self._order):
+        patient = self._slow or self._answers < ENOUGH
+        if any(c.outstanding > 0 if patient else c.state is State.ASKED for c in self._order):
             return False
         return self.sent >= MAX_REQUESTS or self._next() is None
 

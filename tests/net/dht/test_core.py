@@ -1,0 +1,232 @@
+"""The node without sockets, on a simulated network from a seed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feedlog.keys import KeyPair
+from net.addresses import Address
+from net.dht.core import RENEW_AFTER, RETRY_AFTER, UPKEEP, DhtCore
+from net.dht.hashing import node_id
+from net.dht.messages import Code
+from net.dht.records import MAX_LIFETIME
+from tests.reference.dht_network import Network, address_of
+
+TOPIC = bytes(range(20))
+HERE = ("9.9.9.9", 4000)
+
+
+def lookup(network: Network, reader: tuple[DhtCore, Address], topic: bytes = TOPIC) -> list[bytes]:
+    core, address = reader
+    found, _ = network.collect(address, core.lookup(topic, network.now))
+    return [record.public_key for record in found]
+
+
+def announce(network: Network, node: tuple[DhtCore, Address], topic: bytes = TOPIC) -> int:
+    core, address = node
+    return network.finish(address, core.announce(topic, [HERE], network.now)).stored
+
+
+def test_announce_and_lookup_and_the_observed_address() -> None:
+    network = Network(1)
+    nodes = network.build(30)
+    assert announce(network, nodes[3]) == 8
+    assert len(lookup(network, nodes[20])) == 1
+    assert nodes[20][0].observed == nodes[20][1]
+    assert all(len(core.table) >= 12 for core, _ in nodes)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=12)
+def test_loss_duplication_and_reordering_lose_no_announcement(seed: int) -> None:
+    network = Network(seed, loss=0.05, duplicate=0.1, delay=(0.001, 0.2))
+    nodes = network.build(12)
+    assert announce(network, nodes[3]) >= 6
+    assert len(lookup(network, nodes[9])) == 1
+
+
+def test_a_slow_path_is_not_taken_for_a_dead_one() -> None:
+    network = Network(2, delay=(0.21, 0.24))  # a round trip takes longer than the soft timeout
+    nodes = network.build(6)
+    assert announce(network, nodes[3]) == 5
+    assert len(lookup(network, nodes[5])) == 1
+
+
+def test_thirty_percent_dead() -> None:
+    network = Network(3)
+    nodes = network.build(60)
+    topics = [network.rng.randbytes(20) for _ in range(12)]
+    for number, topic in enumerate(topics):
+        assert announce(network, nodes[number], topic) == 8
+    for _, address in nodes[20:38]:
+        network.kill(address)
+    times = []
+    for number, topic in enumerate(topics):
+        started = network.now
+        assert len(lookup(network, nodes[40 + number], topic)) == 1
+        times.append(network.now - started)
+    assert sorted(times)[6] < 1.0  # of the network's own clock
+
+
+def test_an_ephemeral_node_finds_and_is_in_no_table() -> None:
+    network = Network(4)
+    nodes = network.build(10)
+    announce(network, nodes[1])
+    reader = network.add(nodes[0][1], ephemeral=True)
+    assert len(lookup(network, reader)) == 1
+    assert all(reader[0].id not in core.table for core, _ in nodes)
+
+
+def test_announcements_are_renewed_until_withdrawn_and_then_expire() -> None:
+    network = Network(5)
+    nodes = network.build(5)
+    announce(network, nodes[1])
+    network.run(network.now + 2.5 * MAX_LIFETIME)
+    assert len(lookup(network, nodes[4])) == 1
+    network.kill(nodes[1][1])
+    network.run(network.now + MAX_LIFETIME + 2 * UPKEEP)
+    assert lookup(network, nodes[4]) == []
+    assert all(core.held == 0 for core, address in nodes if address != nodes[1][1])
+
+
+def test_withdrawing_removes_at_once_and_stays_withdrawn() -> None:
+    network = Network(6)
+    nodes = network.build(5)
+    announce(network, nodes[1])
+    core, address = nodes[1]
+    assert network.finish(address, core.withdraw(TOPIC, network.now)).stored == 4
+    assert lookup(network, nodes[4]) == []
+    network.run(network.now + 2 * RENEW_AFTER)
+    assert lookup(network, nodes[4]) == []
+
+
+def test_what_was_announced_alone_spreads_when_others_come() -> None:
+    network = Network(7)
+    first = network.add(None)
+    assert announce(network, first) == 0
+    second = network.add(first[1])
+    network.run(network.now + 1.0)
+    assert second[0].held == 1
+
+
+def test_a_node_that_lost_everybody_joins_again() -> None:
+    network = Network(8)
+    first = network.add(None)
+    second = network.add(first[1])
+    network.kill(first[1])
+    network.run(network.now + 700)
+    assert len(second[0].table) == 0
+    network.place(first[0], first[1])
+    network.run(network.now + 2 * UPKEEP)
+    assert len(second[0].table) == 1
+
+
+def test_a_bootstrap_node_that_comes_late_is_found() -> None:
+    network = Network(9)
+    first = network.core()
+    here = address_of(500)
+    second = network.core()
+    place = network.place(second)
+    assert network.finish(place, second.join([here], network.now)).answers == 0
+    assert announce(network, (second, place)) == 0
+    network.place(first, here)
+    network.run(network.now + RETRY_AFTER)
+    assert len(second.table) == 1
+    assert first.held == 1
+
+
+def test_one_dead_bootstrap_node_of_two_does_not_delay() -> None:
+    network = Network(10)
+    first = network.add(None)
+    core = network.core()
+    address = network.place(core)
+    started = network.now
+    network.finish(address, core.join([address_of(900), first[1]], network.now))
+    assert network.now - started < 0.5
+
+
+def test_a_wrong_clock_is_refused_with_the_reason() -> None:
+    network = Network(11)
+    nodes = network.build(4)
+    core, address = nodes[1]
+    core.unix_offset += 7200
+    end = network.finish(address, core.announce(TOPIC, [HERE], network.now))
+    assert (end.stored, end.refusals) == (0, ((Code.EXPIRY, 3),))
+    core.unix_offset -= 7200
+    assert announce(network, nodes[1]) == 3
+
+
+def test_a_token_that_has_become_old_is_fetched_again() -> None:
+    network = Network(12)
+    nodes = network.build(2)
+    core, address = nodes[1]
+    before = nodes[0][0].counters["answered"]
+    number = core.announce(TOPIC, [HERE], network.now)
+    network.pump(address)
+    network.run(network.now + 1, lambda: nodes[0][0].counters["answered"] > before)
+    nodes[0][0]._responder._tokens._secret = bytes(32)  # as if two epochs had passed
+    assert network.finish(address, number).stored == 1
+    assert nodes[0][0].counters["refused TOKEN"] == 1
+
+
+def test_a_node_that_restarts_with_another_key_replaces_itself() -> None:
+    network = Network(13)
+    nodes = network.build(4)
+    _, address = nodes[2]
+    fresh = network.core()
+    network.place(fresh, address)
+    network.finish(address, fresh.join([nodes[0][1]], network.now))
+    for core, place in (nodes[0], nodes[1], nodes[3]):
+        lookup(network, (core, place))
+        lookup(network, (core, place))
+        assert nodes[2][0].id not in core.table
+        assert fresh.id in core.table
+
+
+def test_a_cancelled_operation_leaves_nothing_behind() -> None:
+    network = Network(14)
+    nodes = network.build(4)
+    announce(network, nodes[1])
+    core, address = nodes[3]
+    number = core.lookup(TOPIC, network.now)
+    core.cancel(number, network.now)
+    network.pump(address)
+    network.run(network.now + 5)
+    assert core.next_event() is None
+    assert len(core._calls) == 0
+    assert not core._operations
+
+
+def test_many_operations_wait_their_turn() -> None:
+    network = Network(15)
+    nodes = network.build(4)
+    core, address = nodes[1]
+    numbers = [core.announce(network.rng.randbytes(20), [HERE], network.now) for _ in range(100)]
+    assert len(core._operations) <= 32
+    core.cancel(numbers[50], network.now)
+    network.pump(address)
+    network.run(network.now + 30)
+    ended = []
+    while (event := core.next_event()) is not None:
+        ended.append(event.operation)
+    assert sorted(ended) == [n for n in numbers if n != numbers[50]]
+
+
+def test_misuse_is_named() -> None:
+    core = Network(16).core()
+    with pytest.raises(ValueError, match="a topic has 20 bytes, not 32"):
+        core.lookup(bytes(32), 0.0)
+    with pytest.raises(ValueError, match=r"1\.\.8 addresses, not 0"):
+        core.announce(TOPIC, [], 0.0)
+    with pytest.raises(ValueError, match=r"1\.\.8 addresses, not 9"):
+        core.announce(TOPIC, [HERE] * 9, 0.0)
+    with pytest.raises(ValueError, match=r"example\.org"):
+        core.announce(TOPIC, [("example.org", 80)], 0.0)
+
+
+def test_ids_are_bound_to_keys() -> None:
+    key_pair = KeyPair.from_seed(bytes(32))
+    assert node_id(key_pair.public_key) != node_id(bytes(32))
+    assert len(node_id(key_pair.public_key)) == 20
