@@ -143,6 +143,7 @@ class Query:
                 return
         if candidate.state is State.LATE:
             self._bad.subtract(candidate.referrers)
+        if candidate.state is State.LATE or candidate.attempts > 1:
             self._slow = True
         self._good.update(candidate.referrers)
         candidate.state = State.ANSWERED
