@@ -6,7 +6,7 @@ stream that waits for each piece in a task pays two turns of the event loop for 
     carrier.start(receiver)   then receiver.data_received(data)*   receiver.carrier_ended()?
                               and last, always, receiver.carrier_lost(error or None)
 
-Rules that every carrier keeps (tests/net/carriers/conftest.py runs them on each):
+Rules that every carrier keeps (tests/net/carriers/test_conformance.py runs them on each):
 - nothing is delivered before `start`, and nothing between `pause_reading` and
   `resume_reading` but what had been read already; so unread bytes stay bounded.
 - the data given to `data_received` is valid during the call only.

@@ -159,13 +159,13 @@ class Channel:
     def __init__(
         self,
         owner: Owner,
-        number: int,
         key: bytes,
         name: tuple[bytes, str],
         window: ReceiveWindow,
         handler: ChannelHandler | None = None,
     ) -> None:
-        self.number = number
+        self.number = -1
+        """What our frames call the channel; given when its Open is sent."""
         self.key = key
         self.name = name
         self.window = window

@@ -133,12 +133,10 @@ class Mux:
         if len(self._channels) + len(self._waiting) >= MAX_CHANNELS:
             raise RuntimeError(f"{len(self._channels)} channels, limit {MAX_CHANNELS}")
         name = (discovery_key(key), protocol)
-        number = self._next_number
-        if number > messages.MAX_CHANNEL_ID:
+        if self._next_number > messages.MAX_CHANNEL_ID:
             raise RuntimeError(f"a stream opens at most {messages.MAX_CHANNEL_ID} channels")
-        self._next_number += 1
         window = ReceiveWindow(self._budget, self._now)
-        channel = Channel(self, number, key, name, window, handler)
+        channel = Channel(self, key, name, window, handler)
         if name in self._by_name:
             self._waiting[name] = channel
         else:
@@ -307,6 +305,8 @@ class Mux:
         request = self._requests.pop(channel.name, None)
         if request is not None:
             self._check_capability(channel, request)
+        channel.number = self._next_number
+        self._next_number += 1
         self._channels[channel.number] = channel
         self._by_name[channel.name] = channel
         proof = capability(channel.key, self.handshake_hash, self.initiator)
