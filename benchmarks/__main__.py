@@ -15,6 +15,10 @@ from benchmarks import (
     open_large,
     prove,
     read_random,
+    trie_get,
+    trie_iterate,
+    trie_put,
+    trie_put_batch,
     write_amplification,
 )
 from benchmarks.harness import Bench, machine, why_no_peers
@@ -28,6 +32,10 @@ QUESTIONS: dict[str, Callable[[Bench], Iterable[Answer]]] = {
     "open_large": open_large.run,
     "disk_size": disk_size.run,
     "write_amplification": write_amplification.run,
+    "trie_put": trie_put.run,
+    "trie_put_batch": trie_put_batch.run,
+    "trie_get": trie_get.run,
+    "trie_iterate": trie_iterate.run,
 }
 
 

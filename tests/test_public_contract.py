@@ -24,6 +24,7 @@ from feedlog import (
     StoreError,
     check_proof,
 )
+from trie import Trie
 
 
 @pytest.fixture
@@ -104,3 +105,28 @@ class TestFeedlog:
         pair = KeyPair.from_seed(bytes(32))
         assert pair.public_key == KeyPair.from_seed(bytes(32)).public_key
         assert len(pair.sign(b"message")) == 64
+
+
+class TestTrie:
+    def test_a_trie_is_a_mapping(self, feed: Feed) -> None:
+        t = Trie(feed)
+        t["a/b"] = b"v"
+        assert t["a/b"] == b"v"
+        assert "a/b" in t
+        del t["a/b"]
+        assert "a/b" not in t
+        with pytest.raises(KeyError):
+            t["a/b"]
+
+    def test_batches_and_versions(self, feed: Feed) -> None:
+        t = Trie(feed)
+        t["a/c"] = b"0"
+        before = t.version
+        with t.batch() as b:
+            b["a/b"] = b"1"
+            b["x"] = b"2"
+        assert dict(t.items("a/")) == {"a/b": b"1", "a/c": b"0"}
+        assert t.version > before
+        assert dict(t.at(before).items()) == {"a/c": b"0"}
+        assert len(list(t.diff(t.at(before)))) == 2
+        assert len(list(t.history())) == 3

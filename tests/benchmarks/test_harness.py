@@ -144,7 +144,7 @@ class TestQuestions:
             main(["append_all"])
         assert "append_single" in capsys.readouterr().err
 
-    def test_every_question_has_its_file(self) -> None:
-        files = {path.stem for path in Path(harness.__file__).parent.glob("*.py")}
-        machinery = {"__main__", "harness", "report", "link"}
-        assert files - machinery == set(QUESTIONS)
+    def test_every_question_is_asked(self) -> None:
+        files = Path(harness.__file__).parent.glob("*.py")
+        asking = {f.stem for f in files if "\ndef run(bench: Bench)" in f.read_text("utf-8")}
+        assert asking == set(QUESTIONS)
