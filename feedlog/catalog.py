@@ -128,11 +128,19 @@ def save_feed(writer: Writer, number: int, meta: FeedMeta) -> None:
     _save(writer, FEED + number.to_bytes(3, "big"), meta)
 
 
-def add_feed(writer: Writer, meta: FeedMeta) -> int:
-    """Enter a new feed under its key and name; return its number."""
+def require_feed(reader: Reader, number: int, key: bytes) -> None:
+    """Raise `StoreError` unless the feed with this key has this number, as it once had."""
+    if find_by_key(reader, key) != number:
+        raise StoreError(
+            "the feed is not in the store: it was purged, or making it was rolled back"
+        )
+
+
+def add_feed(writer: Writer, meta: FeedMeta, *, least: int = 1) -> int:
+    """Enter a new feed under its key and name; return its number, which is `least` or more."""
     header = load_header(writer)
     assert header is not None, "a store without header is never used"
-    number = header.next_number
+    number = max(header.next_number, least)
     if number > MAX_FEEDS:
         raise StoreError(f"the store holds {MAX_FEEDS} feeds, which is its limit")
     _save(writer, HEADER, Header(header.format, header.secret, number + 1))

@@ -29,6 +29,12 @@ TAG_SIZE = 16
 OVERHEAD = FORK_SIZE + NONCE_SIZE + TAG_SIZE
 
 
+def check_encryption_key(key: bytes) -> None:
+    """Raise `ValueError` unless the key has 32 bytes."""
+    if len(key) != KEY_SIZE:
+        raise ValueError(f"an encryption key has {KEY_SIZE} bytes, not {len(key)}")
+
+
 @dataclass(frozen=True, slots=True)
 class BlockCipher:
     """Encrypts the blocks of one feed under a key (32 bytes) that is not the feed's key."""
@@ -38,8 +44,7 @@ class BlockCipher:
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a key of another size."""
-        if len(self.secret) != KEY_SIZE:
-            raise ValueError(f"an encryption key has {KEY_SIZE} bytes, not {len(self.secret)}")
+        check_encryption_key(self.secret)
 
     def _bound(self, index: int, fork: bytes) -> bytes:
         return self.feed_key + index.to_bytes(8, "little") + fork

@@ -66,6 +66,7 @@ class Feed(View):
         self._read_only = read_only
         self._tail: _Tail | None = None
         self._base = log.number << layout.PLACE_BITS
+        self._observers: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
         """Show the key and the length."""
@@ -138,6 +139,7 @@ class Feed(View):
             columns = roots.extend(stored)
             self._log.append(writer, (start, columns), stored)
             self._commit(writer, manifest, roots, tail.fork)
+        self._changed()
         return range(start, start + len(plain))
 
     @contextmanager
@@ -166,6 +168,7 @@ class Feed(View):
             roots = self._log.roots(writer, length, manifest.suite)
             self._log.truncate(writer, length)
             self._commit(writer, manifest, roots, tail.fork + 1)
+        self._changed()
 
     def clear(self, start: int, stop: int) -> None:
         """Drop the data of the blocks [start, stop) and free their space.
@@ -175,12 +178,27 @@ class Feed(View):
         """
         self._refuse_read_only()
         with self._storage.write() as writer:
+            catalog.require_feed(writer, self._log.number, self.key)
             head, _ = self._state(writer)
             length = head.length if head else 0
             if not 0 <= start <= stop <= length:
                 raise ValueError(f"blocks {start}..{stop} are not in 0..{length}")
             held = self._log.have.ranges(writer, length)
             self._log.clear(writer, Ranges([(start, stop)]).intersection(held))
+        self._changed()
+
+    def observe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after each change made through this object; returns how to stop that.
+
+        The call comes in the thread that made the change and, inside of a store's
+        `transaction`, before its commit: note that something has changed, look later.
+        """
+        self._observers.append(callback)
+        return lambda: self._observers.remove(callback)
+
+    def _changed(self) -> None:
+        for callback in tuple(self._observers):
+            callback()
 
     def _checked_block(self, block: Block) -> bytes:
         if not isinstance(block, bytes):
@@ -205,6 +223,7 @@ class Feed(View):
                 f"{manifest.quorum} of its signers' secret keys" if manifest else "its manifest"
             )
             raise NotWritable(f"feed {self.id} cannot be written here: {needed} would be needed")
+        catalog.require_feed(writer, self._log.number, self.key)
         tail = self._tail
         entry = self._log.last_entry(writer)
         if tail is None or tail.entry != entry:
@@ -243,6 +262,7 @@ class Feed(View):
         verified = apply(self._storage, self._log, self.key, self.manifest, proof)
         if self.manifest is None:
             self.manifest = verified.manifest
+        self._changed()
         return verified
 
     @property

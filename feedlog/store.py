@@ -19,7 +19,7 @@ from typing import Literal, Self
 
 from feedlog import catalog, hashing
 from feedlog.catalog import FeedMeta
-from feedlog.encryption import BlockCipher
+from feedlog.encryption import BlockCipher, check_encryption_key
 from feedlog.errors import NotWritable, StoreError
 from feedlog.feed import Feed
 from feedlog.keys import KEY_SIZE, KeyPair, encode_id, random_secret
@@ -81,6 +81,7 @@ class Store:
         self._storage = storage
         self._read_only = read_only
         self._feeds: dict[int, Feed] = {}
+        self._unused = 1
         try:
             self._secret = self._load_secret()
         except BaseException:
@@ -128,21 +129,29 @@ class Store:
         arguments that name no feed, `NotWritable` where a read-only store would have
         to make it.
         """
+        if encryption_key is not None:
+            check_encryption_key(encryption_key)
         with self._storage.read() as reader:
             found = self._find(reader, name, key, manifest, key_pair)
         if found is None:
-            meta = self._describe(name, key, manifest, key_pair, encryption_key)
-            found = self._add(meta)
+            found = self._make(name, key, manifest, key_pair, encryption_key)
         number, meta = found
         changed = _completed(meta, manifest, key_pair, encryption_key)
         if changed != meta:
-            self._refuse_read_only()
-            with self._storage.write() as writer:
-                catalog.save_feed(writer, number, changed)
+            changed = self._complete(number, manifest, key_pair, encryption_key)
             self._feeds.pop(number, None)
-        if number not in self._feeds:
-            self._feeds[number] = self._make(number, changed)
-        return self._feeds[number]
+        return self._object(number, changed)
+
+    def _object(self, number: int, meta: FeedMeta) -> Feed:
+        """Return the one object for a feed.
+
+        Another process may have given its number to another feed, where making
+        the one that we have an object for was rolled back: so the key is compared.
+        """
+        feed = self._feeds.get(number)
+        if feed is None or feed.key != meta.key:
+            feed = self._feeds[number] = self._open_feed(number, meta)
+        return feed
 
     def _find(
         self,
@@ -191,22 +200,52 @@ class Store:
             encryption_key=encryption_key or b"",
         )
 
-    def _add(self, meta: FeedMeta) -> tuple[int, FeedMeta]:
+    def _make(
+        self,
+        name: str | None,
+        key: bytes | None,
+        manifest: Manifest | None,
+        key_pair: KeyPair | None,
+        encryption_key: bytes | None,
+    ) -> tuple[int, FeedMeta]:
+        """Enter a feed that is not committed; it may have been made in the open transaction.
+
+        A number is used once by this process, even if entering the feed is rolled
+        back: an object that is left over must not read another feed's blocks.
+        """
+        self._refuse_read_only()
+        meta = self._describe(name, key, manifest, key_pair, encryption_key)
+        with self._storage.write() as writer:
+            found = self._find(writer, name, key, manifest, key_pair)
+            if found is not None:
+                return found
+            if catalog.find_by_key(writer, meta.key) is not None:
+                raise ValueError(f"the store has the feed {encode_id(meta.key)} already")
+            number = catalog.add_feed(writer, meta, least=self._unused)
+        self._unused = number + 1
+        return number, meta
+
+    def _complete(
+        self,
+        number: int,
+        manifest: Manifest | None,
+        key_pair: KeyPair | None,
+        encryption_key: bytes | None,
+    ) -> FeedMeta:
+        """Add what the caller knows to the facts as they are at this moment."""
         self._refuse_read_only()
         with self._storage.write() as writer:
-            number = catalog.find_by_key(writer, meta.key)
-            if number is None:
-                return catalog.add_feed(writer, meta), meta
-            if meta.name is not None:
-                raise ValueError(f"the store has the feed {encode_id(meta.key)} already")
-            known = catalog.load_feed(writer, number)
-            assert known is not None, "the index points at it"
-            return number, known
+            meta = catalog.load_feed(writer, number)
+            if meta is None:
+                raise StoreError("the feed was purged meanwhile")
+            changed = _completed(meta, manifest, key_pair, encryption_key)
+            catalog.save_feed(writer, number, changed)
+        return changed
 
     def _signer(self, name: str) -> KeyPair:
         return KeyPair.from_seed(hashing.feed_seed(self._secret, name))
 
-    def _make(self, number: int, meta: FeedMeta) -> Feed:
+    def _open_feed(self, number: int, meta: FeedMeta) -> Feed:
         manifest = Manifest.from_bytes(meta.manifest) if meta.manifest else None
         candidates = [KeyPair.from_seed(seed) for seed in meta.seeds]
         if meta.name is not None:
@@ -231,7 +270,7 @@ class Store:
             known = list(catalog.feeds(reader))
         result = []
         for number, meta in known:
-            feed = self._feeds.setdefault(number, self._make(number, meta))
+            feed = self._object(number, meta)
             result.append(FeedInfo(meta.key, meta.name, feed.length, feed.writable))
         return result
 
