@@ -1,7 +1,7 @@
 """Applying a proof to a replica: verify, link, store.
 
-Verification is pure and happens outside the write transaction; then, if the
-feed has not changed meanwhile, what the proof showed is stored in one. A signed
+Verification is pure and happens outside the write transaction, unless the feed
+changes meanwhile; then what the proof showed is stored in one. A signed
 head is accepted only where it is shown to extend, or to be extended by, what is
 held: what cannot be linked is refused, and what contradicts is kept as evidence.
 Specified in docs/spec/feed.md, section 9.
@@ -15,7 +15,7 @@ from feedlog import catalog, flat_tree
 from feedlog.errors import ForkConflict, InvalidProof
 from feedlog.flat_tree import NodeIndex
 from feedlog.head import Head
-from feedlog.log import Contradiction, Log
+from feedlog.log import Contradiction, Entry, Log
 from feedlog.manifest import Manifest
 from feedlog.merkle import Roots, TreeNode
 from feedlog.proof import Proof, Verified, verify
@@ -27,24 +27,44 @@ def apply(
     storage: Storage, log: Log, key: bytes, manifest: Manifest | None, proof: Proof
 ) -> Verified:
     """Verify a proof and store what it shows; see `Feed.apply`."""
-    while True:
-        with storage.read() as reader:
-            entry = log.last_entry(reader)
-            ours = log.decode_head(entry)[0] if entry else None
-            trusted = _trusted(reader, log, ours, proof)
-        verified = verify(key, proof, manifest=manifest or proof.manifest, trusted=trusted)
-        conflict: ForkConflict | None = None
-        with storage.write() as writer:
-            if log.last_entry(writer) != entry:
-                continue
-            try:
-                _store(writer, log, ours, proof, verified)
-            except _Conflict as found:
-                conflict = ForkConflict(found.left, found.right)
-                _keep(writer, log.number, conflict, proof)
-        if conflict is not None:
-            raise conflict
-        return verified
+    refused: InvalidProof | None = None
+    with storage.read() as reader:
+        entry = log.last_entry(reader)
+        try:
+            ours, verified = _check(reader, log, entry, key, manifest, proof)
+        except InvalidProof as error:
+            refused = error
+    conflict: ForkConflict | None = None
+    with storage.write() as writer:
+        catalog.require_feed(writer, log.number, key)
+        latest = log.last_entry(writer)
+        if latest != entry:
+            # Somebody, or the transaction that this one joins, has changed the feed.
+            ours, verified = _check(writer, log, latest, key, manifest, proof)
+        elif refused is not None:
+            raise refused
+        try:
+            _store(writer, log, ours, proof, verified)
+        except _Conflict as found:
+            conflict = ForkConflict(found.left, found.right)
+            _keep(writer, log.number, conflict, proof)
+    if conflict is not None:
+        raise conflict
+    return verified
+
+
+def _check(
+    reader: Reader,
+    log: Log,
+    entry: Entry | None,
+    key: bytes,
+    manifest: Manifest | None,
+    proof: Proof,
+) -> tuple[Head | None, Verified]:
+    """Verify a proof against one state of the feed; return the head of that state, too."""
+    ours = log.decode_head(entry)[0] if entry else None
+    trusted = _trusted(reader, log, ours, proof)
+    return ours, verify(key, proof, manifest=manifest or proof.manifest, trusted=trusted)
 
 
 def raise_conflict(reader: Reader, number: int, fork: int) -> None:
