@@ -16,6 +16,7 @@ from benchmarks import (
     prove,
     read_random,
     trie_get,
+    trie_growth,
     trie_iterate,
     trie_put,
     trie_put_batch,
@@ -36,6 +37,7 @@ QUESTIONS: dict[str, Callable[[Bench], Iterable[Answer]]] = {
     "trie_put_batch": trie_put_batch.run,
     "trie_get": trie_get.run,
     "trie_iterate": trie_iterate.run,
+    "trie_growth": trie_growth.run,
 }
 
 
