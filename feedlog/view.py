@@ -207,24 +207,28 @@ class View(ABC):
         length: int | None = None,
         anchors: Iterable[int] = (),
         signed: bool = True,
+        max_bytes: int | None = None,
     ) -> Proof:
         """Prove blocks, tree nodes and the head of `length` (the latest by default).
 
         `since` is a length whose roots the verifier trusts already, `anchors` tree
         nodes below them that it trusts too: both shorten the proof. `seek` adds the
         block with that byte. `signed=False` leaves out manifest and head, for a
-        verifier whose trusted length is `length` itself.
+        verifier whose trusted length is `length` itself. With `max_bytes`, blocks from
+        the front are proven as long as they fit, and one in any case.
 
         Raises `ValueError` for numbers that make no proof or for more than 4096
         ranges, `IndexError` for a block past the end, `BlockMissing` for a block or
         node that is not held.
         """
+        if seek is not None and max_bytes is not None:
+            raise ValueError("the block with the byte sought is proven, however large it is")
         with self._reading() as reader:
             latest, _ = self._state(reader)
             if latest is None or self.manifest is None:
                 raise ValueError("nothing of this feed is known yet, so nothing can be proven")
             length = self._checked_length(latest, length)
-            head = self._head_for(reader, latest, length)
+            head = self._head_for(reader, latest, length) if signed else latest
             wanted = Ranges.of(blocks)
             if seek is not None:
                 at, _ = self._descend_checked(reader, length, seek)
@@ -232,6 +236,7 @@ class View(ABC):
             if wanted.stop > length:
                 raise IndexError(f"block {wanted.stop - 1} is past the length {length}")
             _check_bounds(wanted)
+            wanted, data = self._gather(reader, wanted, max_bytes)
             question = Question(
                 length=length,
                 blocks=wanted,
@@ -243,13 +248,30 @@ class View(ABC):
             question.check()
             return build(
                 question,
-                head.fork if signed else latest.fork,
+                head.fork,
                 read_nodes=lambda indexes: self._log.nodes(reader, indexes),
-                data=tuple(self._raw(reader, index) for index in wanted),
+                data=data,
                 seek=seek,
                 manifest=self.manifest if signed else None,
                 signatures=head.signatures if signed else (),
             )
+
+    def _gather(
+        self, reader: Reader, wanted: Ranges, max_bytes: int | None
+    ) -> tuple[Ranges, tuple[bytes, ...]]:
+        """Read blocks from the front as long as they fit; return which, and their data."""
+        data: list[bytes] = []
+        if max_bytes is None:
+            data.extend(self._raw(reader, index) for index in wanted)
+            return wanted, tuple(data)
+        total = 0
+        for index in wanted:
+            block = self._raw(reader, index)
+            total += len(block)
+            if data and total > max_bytes:
+                return wanted.intersection(Ranges([(0, index)])), tuple(data)
+            data.append(block)
+        return wanted, tuple(data)
 
     def _descend_checked(self, reader: Reader, length: int, seek: int) -> tuple[int, int]:
         assert self.manifest is not None, "checked by the caller"

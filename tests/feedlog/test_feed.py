@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feedlog import BlockMissing, Feed, KeyPair, NotWritable, Store
+from feedlog import BlockMissing, Feed, KeyPair, NotWritable, Store, check_proof
 from feedlog.encryption import OVERHEAD
 from feedlog.hashing import BLAKE3
 from feedlog.layout import INLINE_SIZE
@@ -297,3 +297,46 @@ class TestAccess:
 def test_it_shows_itself(feed: Feed) -> None:
     feed.extend(BLOCKS)
     assert repr(feed) == f"<Feed {feed.id} length=23 fork=0>"
+
+
+class TestObserve:
+    def test_every_kind_of_change_is_told_until_it_is_stopped(
+        self, feed: Feed, elsewhere: Store
+    ) -> None:
+        told: list[int] = []
+        stop = feed.observe(lambda: told.append(feed.length))
+        feed.append(b"one")
+        feed.extend([b"two", b"three"])
+        feed.clear(0, 1)
+        feed.truncate(2)
+        assert told == [1, 3, 3, 2]
+        stop()
+        feed.append(b"more")
+        assert len(told) == 4
+        copy = elsewhere.feed(key=feed.key)
+        copy.observe(lambda: told.append(copy.length))
+        copy.apply(feed.prove())
+        assert told[4:] == [3]
+
+
+class TestProofsOfLimitedSize:
+    def test_blocks_are_proven_from_the_front_as_long_as_they_fit(self, feed: Feed) -> None:
+        feed.extend([bytes(100)] * 10)
+        for limit, expected in ((1, 1), (100, 1), (199, 1), (200, 2), (999, 9), (1000, 10)):
+            proof = feed.prove(blocks=range(10), max_bytes=limit)
+            assert sorted(check_proof(feed.key, proof).blocks) == list(range(expected))
+        proof = feed.prove(blocks=[1, 2, 5, 7], max_bytes=300)
+        assert sorted(check_proof(feed.key, proof).blocks) == [1, 2, 5]
+
+    def test_a_byte_is_proven_whatever_the_size(self, feed: Feed) -> None:
+        feed.append(b"block")
+        with pytest.raises(ValueError, match="however large"):
+            feed.prove(seek=0, max_bytes=1)
+
+    def test_no_head_is_needed_for_a_proof_without_one(self, feed: Feed, elsewhere: Store) -> None:
+        feed.extend([b"one", b"two", b"three", b"four"])
+        copy = elsewhere.feed(key=feed.key)
+        copy.apply(feed.prove(blocks=[0]))
+        assert copy.prove(blocks=[0], length=2, since=2, signed=False).blocks == {0: b"one"}
+        with pytest.raises(ValueError, match="no head"):
+            copy.prove(blocks=[0], length=2)
