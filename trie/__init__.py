@@ -6,6 +6,7 @@ from trie.batch import Batch
 from trie.entries import Change, Difference, Entry
 from trie.errors import ConditionFailed, MalformedNode, NotATrie, TrieError
 from trie.header import Header
+from trie.prove import TrieProof, check_trie_proof, check_trie_range
 from trie.trie import Trie
 from trie.view import View
 from trie.watch import Watch
@@ -21,6 +22,9 @@ __all__ = [
     "NotATrie",
     "Trie",
     "TrieError",
+    "TrieProof",
     "View",
     "Watch",
+    "check_trie_proof",
+    "check_trie_range",
 ]

@@ -7,12 +7,14 @@ raises feedlog's `BlockMissing`, and the call can be repeated when it is here.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from feedlog import Feed
+from feedlog import Feed, Proof
 from trie import history, listing
 from trie.codecs import Codec, named
+from trie.compact import compact_into, dead_blocks
 from trie.core import Core, State
 from trie.diff import diff
 from trie.entries import Change, Difference, Entry
@@ -22,8 +24,9 @@ from trie.keyspace import Keyspace
 from trie.listing import Query
 from trie.node import Node
 from trie.nodes import Nodes
+from trie.prove import TrieProof, range_query
 from trie.selection import Items, Keys, Selection, Values
-from trie.walk import DEFAULT_LIMIT, walk
+from trie.walk import DEFAULT_LIMIT, Read, touched, walk
 from trie.watch import Watch
 
 Name = tuple[str | bytes, Codec | None, Codec | None]
@@ -125,13 +128,7 @@ class View(Mapping[Any, Any]):
         """
         version, space = self._where()
         raw = space.encode_key(key)
-
-        def read(recording: Nodes, root: Node) -> None:
-            node = find(recording, root, recording.paths.path(raw))
-            if node is not None:
-                recording.value(node)
-
-        return walk(self._core.nodes, version, read, limit)
+        return walk(self._core.nodes, version, _lookup(raw), limit)
 
     # Many keys.
 
@@ -287,6 +284,61 @@ class View(Mapping[Any, Any]):
         """
         return Watch(self._core, self._keyspace, prefix, self.version if since is None else since)
 
+    # Proofs.
+
+    def prove(self, key: Any) -> TrieProof:
+        """Prove that a key has its value, or that it is absent; see `check_trie_proof`.
+
+        Raises `BlockMissing` where this copy lacks a block, `ValueError` for a trie
+        that nobody wrote to or a version without a signed head.
+        """
+        version, space = self._where()
+        raw = space.encode_key(key)
+        return TrieProof(self._multiproof(version, _lookup(raw)), key=raw)
+
+    def prove_range(
+        self, prefix: str | bytes = "", *, start: Any = None, stop: Any = None
+    ) -> TrieProof:
+        """Prove all keys under a prefix, or from `start` to before `stop` in key order.
+
+        See `check_trie_range`. Raises as `prove` does, and `ValueError` for a listing that
+        takes more than the 4096 ranges of blocks that one proof may have: prove it in parts.
+        """
+        version, space = self._where()
+        query = range_query(self._core.header(version), space, prefix, start, stop)
+
+        def read(recording: Nodes, root: Node) -> None:
+            for node in listing.select(recording, root, query):
+                assert isinstance(node, Node), "a recursive listing has no directories"
+                recording.value(node)
+
+        proof = self._multiproof(version, read)
+        return TrieProof(proof, prefix=query.prefix, start=query.start, stop=query.stop)
+
+    def _multiproof(self, version: int, read: Read) -> Proof:
+        if not version:
+            raise ValueError("nothing was written to this trie yet, so nothing can be proven")
+        return self.feed.prove(touched(self._core.nodes, version, read), length=version)
+
+    # Space.
+
+    def compact_into(self, feed: Feed) -> None:
+        """Write what this version holds to an empty feed, as a trie with the same header.
+
+        The whole trie, also from a sub-database. Share the feed when this has returned:
+        it takes several writes. Raises `ValueError` for a feed that is not empty.
+        """
+        if self.version:
+            compact_into(self._look(), feed)
+
+    def dead_blocks(self) -> list[builtins.range]:
+        """Return the blocks that this version does not need: `feed.clear` frees their space.
+
+        Clearing them takes history and older versions from this copy.
+        """
+        version, _ = self._where()
+        return dead_blocks(self._core.nodes, version) if version else []
+
     # Parts.
 
     def sub(
@@ -308,3 +360,14 @@ class View(Mapping[Any, Any]):
         values = None if value_codec is None else named(value_codec)
         Keyspace(b"", self._core.template.keys, self._core.template.values).sub(name, keys, values)
         return (*self._names, (name, keys, values))
+
+
+def _lookup(raw: bytes) -> Read:
+    """Return what reads a key and its value."""
+
+    def read(nodes: Nodes, root: Node) -> None:
+        node = find(nodes, root, nodes.paths.path(raw))
+        if node is not None:
+            nodes.value(node)
+
+    return read

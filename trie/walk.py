@@ -21,6 +21,9 @@ from trie.nodes import Nodes
 DEFAULT_LIMIT = 4096
 """Blocks that one walk names at most: as many ranges as a proof may have."""
 
+Read = Callable[[Nodes, Node], None]
+"""A lookup or listing, given nodes and a root."""
+
 
 class _Enough(Exception):
     """The walk has reached its limit."""
@@ -29,8 +32,8 @@ class _Enough(Exception):
 class RecordingNodes(Nodes):
     """Nodes of a shared cache that remember which of them were asked for."""
 
-    def __init__(self, shared: Nodes, limit: int) -> None:
-        """Record up to `limit` blocks."""
+    def __init__(self, shared: Nodes, limit: int | None) -> None:
+        """Record up to `limit` blocks, or all of them."""
         super().__init__(shared.source)
         self._shared = shared
         self._limit = limit
@@ -55,22 +58,30 @@ class RecordingNodes(Nodes):
 
     def touch(self, index: int) -> None:
         """Record a block."""
-        if len(self.touched) >= self._limit and index not in self.touched:
+        if self._limit is not None and len(self.touched) >= self._limit:
             raise _Enough
         self.touched[index] = None
 
 
-def walk(shared: Nodes, version: int, read: Callable[[Nodes, Node], None], limit: int) -> list[int]:
-    """Return the blocks that `read` touches, from the root of a version on."""
-    if version < 1 or limit < 1:
-        return []
+def walk(shared: Nodes, version: int, read: Read, limit: int) -> list[int]:
+    """Return the blocks that `read` touches in a version, as far as copy and limit go."""
+    nodes = None
     try:
-        nodes = RecordingNodes(shared, limit)
-    except BlockMissing:
-        return []
-    try:
-        if version > 1:
-            read(nodes, nodes.load(version - 1))
+        if version > 0 and limit > 0:
+            nodes = RecordingNodes(shared, limit)
+            _run(nodes, version, read)
     except (BlockMissing, _Enough):
         pass
+    return list(nodes.touched) if nodes else []
+
+
+def touched(shared: Nodes, version: int, read: Read) -> list[int]:
+    """Return all blocks that `read` touches in a version; raises `BlockMissing`."""
+    nodes = RecordingNodes(shared, None)
+    _run(nodes, version, read)
     return list(nodes.touched)
+
+
+def _run(nodes: RecordingNodes, version: int, read: Read) -> None:
+    if version > 1:
+        read(nodes, nodes.load(version - 1))
