@@ -67,14 +67,18 @@ class View(ABC):
 
     @property
     def head(self) -> Head | None:
-        """The signed head, or None for a feed of which nothing is known yet."""
+        """The signed head; None where nothing is known yet, or nobody signed a snapshot's length."""
+        head = self._latest()
+        return head if head and head.signatures else None
+
+    def _latest(self) -> Head | None:
         with self._reading() as reader:
             return self._state(reader)[0]
 
     @property
     def length(self) -> int:
         """Blocks in the feed, held or not."""
-        head = self.head
+        head = self._latest()
         return head.length if head else 0
 
     @property
@@ -86,7 +90,7 @@ class View(ABC):
     @property
     def fork(self) -> int:
         """How often the feed was truncated."""
-        head = self.head
+        head = self._latest()
         return head.fork if head else 0
 
     def root_hash(self, length: int | None = None) -> bytes:
@@ -233,6 +237,8 @@ class View(ABC):
             if seek is not None:
                 at, _ = self._descend_checked(reader, length, seek)
                 wanted = Ranges([*wanted.pairs, (at, at + 1)])
+            if wanted and wanted.pairs[0][0] < 0:
+                raise IndexError(f"{wanted.pairs[0][0]} is not an index of a block to prove")
             if wanted.stop > length:
                 raise IndexError(f"block {wanted.stop - 1} is past the length {length}")
             _check_bounds(wanted)
@@ -281,7 +287,7 @@ class View(ABC):
         return self._descend(reader, length, seek)
 
     def _head_for(self, reader: Reader, latest: Head, length: int) -> Head:
-        if length == latest.length:
+        if length == latest.length and latest.signatures:
             return latest
         found = self._log.head_at(reader, length)
         if found is None:
@@ -297,8 +303,9 @@ class View(ABC):
     def anchors(self, blocks: Iterable[int]) -> list[NodeIndex]:
         """Return nodes that are held and that shorten a proof of these blocks to this reader.
 
-        For each block, the lowest stored node above it: pass them as `anchors` to
-        the other side's `prove`, with `since` = this feed's length.
+        For the ends of each range, the lowest stored node above it: pass them as
+        `anchors` to the other side's `prove`, with `since` = this feed's length.
+        Blocks past that length have none.
         """
         with self._reading() as reader:
             head, _ = self._state(reader)
@@ -306,7 +313,8 @@ class View(ABC):
                 return []
             found: set[NodeIndex] = set()
             roots = set(flat_tree.roots(head.length))
-            for start, stop in Ranges.of(blocks).pairs:
+            inside = Ranges.of(blocks).intersection(Ranges([(0, head.length)]))
+            for start, stop in inside.pairs:
                 for edge in {start, stop - 1}:
                     index = flat_tree.node(0, edge)
                     while index not in roots:
