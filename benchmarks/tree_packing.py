@@ -1,9 +1,9 @@
 """Where to keep the tree's nodes? Three packings of one feed, on bare LMDB.
 
-`with the block` is what the store does: a node stands in the record of the block that completes it.
-`in pages` packs 255 nodes into a value of their own, `one by one` gives each node a key. Hashing and
-signing are left out, so that the packings alone are compared; the nodes are random bytes.
-docs/adr/0002-tree-packing.md has the table and the decision.
+`with the block` is what the store does: a node stands in the record of the block that completes
+it. `in pages` packs 255 nodes into a value of their own, `one by one` gives each node a key.
+Hashing and signing are left out, so that the packings alone are compared; the nodes are random
+bytes. docs/adr/0002-tree-packing.md has the table and the decision.
 
 Run by hand: `python -m benchmarks.tree_packing`.
 """

@@ -15,7 +15,7 @@ from feedlog import catalog, flat_tree
 from feedlog.errors import ForkConflict, InvalidProof
 from feedlog.flat_tree import NodeIndex
 from feedlog.head import Head
-from feedlog.log import Contradiction, Entry, Log
+from feedlog.log import Entry, Log
 from feedlog.manifest import Manifest
 from feedlog.merkle import Roots, TreeNode
 from feedlog.proof import Proof, Verified, verify
@@ -102,12 +102,10 @@ def _store(writer: Writer, log: Log, ours: Head | None, proof: Proof, verified: 
         raise_conflict(writer, log.number, head.fork if head else ours.fork)
         if head is not None:
             _link(writer, log, ours, head, proof, verified)
-    try:
-        log.merge(writer, verified.nodes, verified.runs, verified.blocks)
-    except Contradiction:
+    if not log.merge(writer, verified.nodes, verified.runs, verified.blocks):
         if head is None or ours is None:
-            raise InvalidProof("proof differs from nodes that are verified here") from None
-        raise _Conflict(ours, head) from None
+            raise InvalidProof("proof differs from nodes that are verified here")
+        raise _Conflict(ours, head)
     if head is not None and verified.byte_length is not None:
         log.put_head(writer, head, verified.byte_length)
         _learn_manifest(writer, log.number, verified)

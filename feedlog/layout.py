@@ -24,6 +24,8 @@ Where the record has the block's data, its leaf has no size: it is the data's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from feedlog.hashing import HASH_SIZE
 from feedlog.head import Head
 from feedlog.keys import SIGNATURE_SIZE
@@ -75,7 +77,7 @@ def full_levels(block: int) -> int:
 class Record:
     """One block's record, decoded."""
 
-    __slots__ = ("_block", "data", "nodes", "outside")
+    __slots__ = ("block", "data", "nodes", "outside")
 
     def __init__(
         self,
@@ -86,7 +88,7 @@ class Record:
         outside: bool = False,
     ) -> None:
         """Take the nodes by level, and the data where it is inline."""
-        self._block = block
+        self.block = block
         self.nodes = nodes
         self.data = data
         self.outside = outside
@@ -96,13 +98,17 @@ class Record:
         """Tell whether the block's data is here, in the record or beside it."""
         return self.data is not None or self.outside
 
+    def agrees_with(self, levels: Mapping[int, TreeNode]) -> bool:
+        """Tell whether no node of the record differs from these, given by level."""
+        return all(self.nodes.get(level, node) == node for level, node in levels.items())
+
     def to_bytes(self) -> bytes:
         """Return the record's value."""
         levels = sorted(self.nodes)
         width = _width(self.nodes[levels[-1]][0]) if levels else 1
         flags = width - 1
         head = b""
-        if len(levels) != full_levels(self._block):
+        if len(levels) != full_levels(self.block):
             flags |= PARTIAL
             head = sum(1 << level for level in levels).to_bytes(8, "little")
         if self.data is not None:

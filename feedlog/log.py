@@ -28,10 +28,6 @@ Run = tuple[int, list[list[TreeNode]]]
 _NODE_LEVELS = layout.PLACE_BITS + 1
 
 
-class Contradiction(Exception):
-    """A verified node differs from the stored one: internal, becomes `ForkConflict`."""
-
-
 class Log:
     """The entries of the feed with the given number in a store."""
 
@@ -135,10 +131,10 @@ class Log:
         nodes: Mapping[NodeIndex, TreeNode],
         runs: Sequence[Run],
         blocks: Mapping[int, bytes],
-    ) -> None:
+    ) -> bool:
         """Store verified nodes and blocks beside what is there.
 
-        Raises `Contradiction` where a stored node differs: then nothing may be committed.
+        Returns False, with nothing stored, where a stored node differs.
         """
         columns: dict[int, dict[int, TreeNode]] = {}
         for index, node in nodes.items():
@@ -153,10 +149,14 @@ class Log:
                     columns.pop(block, None)
                     items.extend(self._complete(block, column, blocks[block]))
         for block, levels in columns.items():
-            items.extend(self._merged(writer, block, levels, blocks.get(block)))
+            record = self.record(writer, block) or Record(block, {})
+            if not record.agrees_with(levels):
+                return False
+            items.extend(self._merged(record, levels, blocks.get(block)))
         items.sort()
         writer.put_many(items)
         self.have.add(writer, Ranges.of(blocks))
+        return True
 
     def _stored_blocks(self, reader: Reader, start: int, stop: int) -> set[int]:
         """Return which blocks of [start, stop) have a record, held or not."""
@@ -173,14 +173,11 @@ class Log:
             yield key + layout.DATA_SUFFIX, data
 
     def _merged(
-        self, reader: Reader, block: int, column: dict[int, TreeNode], data: bytes | None
+        self, record: Record, levels: dict[int, TreeNode], data: bytes | None
     ) -> Iterator[Entry]:
-        """Yield the entries of one block's record with a column of nodes and its data added."""
-        record = self.record(reader, block) or Record(block, {})
-        for level, node in column.items():
-            if record.nodes.setdefault(level, node) != node:
-                raise Contradiction
-        key = layout.record_key(self.number, block)
+        """Yield the entries of a record with nodes and its block's data added."""
+        record.nodes.update(levels)
+        key = layout.record_key(self.number, record.block)
         if data is not None and not record.held:
             if len(data) <= layout.INLINE_SIZE:
                 record.data = data

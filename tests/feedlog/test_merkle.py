@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedlog import flat_tree
-from feedlog.hashing import BLAKE2B, BLAKE3, SUITES
+from feedlog.hashing import BLAKE2B, BLAKE3, SUITES, HashSuite
 from feedlog.merkle import Roots
 from tests.reference import merkle as reference
 
@@ -27,7 +27,9 @@ def test_reproduces_the_tree_hashes_of_hypercore(length: str, expected: str) -> 
 
 
 @given(st.lists(st.binary(max_size=40), max_size=70), st.sampled_from([BLAKE3, BLAKE2B]))
-def test_equals_the_reference_however_the_blocks_are_batched(blocks: list[bytes], suite) -> None:
+def test_equals_the_reference_however_the_blocks_are_batched(
+    blocks: list[bytes], suite: HashSuite
+) -> None:
     at_once, one_by_one = Roots(suite), Roots(suite)
     at_once.extend(blocks)
     for block in blocks:

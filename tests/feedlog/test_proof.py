@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,12 +19,14 @@ from feedlog.head import Head, sign
 from feedlog.merkle import TreeNode
 from feedlog.plan import Question, Step, plan
 from feedlog.proof import build, verify
+from feedlog.proof_codec import MAX_BLOCK_SIZE
 from feedlog.ranges import Ranges
 from tests.reference import merkle as reference
 
 PAIR = KeyPair.from_seed(bytes(range(32)))
 MANIFEST = Manifest((PAIR.public_key,))
 KEY = MANIFEST.key()
+NOTHING = Ranges()
 BLOCKS = [b"block %d" % i * (i % 5) for i in range(65)]
 
 
@@ -39,7 +43,7 @@ def head(length: int, fork: int = 0) -> Head:
     return Head(fork, length, tree_hash, signatures)
 
 
-def prove(length: int, ranges: Ranges = Ranges(), seek: int | None = None, **question) -> Proof:
+def prove(length: int, ranges: Ranges = NOTHING, seek: int | None = None, **question: Any) -> Proof:
     asked = Question(length=length, blocks=ranges, **question)
     asked.check()
     return build(
@@ -75,13 +79,14 @@ def check(proof: Proof) -> None:
                 )
 
 
-def two_ranges(length: int) -> list[Ranges]:
+ALL_CUTS_TO = 10
+"""Up to this length every set of two ranges is tried; the soak run goes on."""
+
+
+def two_ranges(length: int, all_to: int = ALL_CUTS_TO) -> list[Ranges]:
     """Every set of up to two ranges on a small tree, and a spread of them on a larger one."""
-    cuts = (
-        range(length + 1)
-        if length <= 8
-        else sorted({0, 1, 2, 5, length // 2, length - 3, length - 1, length})
-    )
+    spread = {0, 1, 2, 5, length // 2, length - 3, length - 1, length}
+    cuts = range(length + 1) if length <= all_to else sorted(spread)
     single = [Ranges([pair]) for pair in itertools.combinations(cuts, 2)]
     double = [Ranges([(a, b), (c, d)]) for a, b, c, d in itertools.combinations(cuts, 4)]
     return [Ranges(), *single, *double]
@@ -104,9 +109,18 @@ def test_every_upgrade_is_proven(length: int) -> None:
             check(prove(length, Ranges([(0, 1)]), since=since))
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 21])
+@pytest.mark.soak
+@pytest.mark.parametrize("length", range(ALL_CUTS_TO + 1, 65))
+def test_every_set_of_two_ranges_is_planned_minimally(length: int) -> None:
+    for ranges in two_ranges(length, all_to=64):
+        steps = plan(Question(length=length, blocks=ranges))
+        given = [index for step, index in steps if step is Step.GIVEN]
+        assert len(given) == len(set(given)) == minimal(length, ranges)
+
+
+@pytest.mark.parametrize("length", range(1, 65))
 def test_every_node_changed_dropped_or_doubled_is_refused(length: int) -> None:
-    for ranges in two_ranges(length):
+    for ranges in two_ranges(length, all_to=4)[:: 1 + length // 16]:
         proof = prove(length, ranges)
         nodes = proof.nodes
         for at, (size, digest) in enumerate(nodes):
@@ -217,7 +231,7 @@ def test_a_byte_is_found_in_its_block(length: int) -> None:
 PROOF = prove(21, Ranges([(3, 5), (17, 18)]))
 
 
-def refused(proof: Proof, why: str, key: bytes = KEY, **asked) -> None:
+def refused(proof: Proof, why: str, key: bytes = KEY, **asked: Any) -> None:
     with pytest.raises(InvalidProof, match=why):
         check_proof(key, proof, **asked)
 
@@ -272,8 +286,6 @@ def test_truncated_and_trailing_bytes() -> None:
 
 
 def test_oversized_block() -> None:
-    from feedlog.proof_codec import MAX_BLOCK_SIZE
-
     huge = dataclasses.replace(prove(1, Ranges([(0, 1)])), data=(bytes(MAX_BLOCK_SIZE + 1),))
     with pytest.raises(DecodeError):
         Proof.from_bytes(huge.to_bytes())
@@ -282,10 +294,8 @@ def test_oversized_block() -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_proof_or_a_decode_error(data: bytes) -> None:
     for candidate in (data, b"\x01" + data):
-        try:
+        with contextlib.suppress(DecodeError):
             Proof.from_bytes(candidate)
-        except DecodeError:
-            pass
 
 
 @given(st.data())
