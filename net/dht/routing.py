@@ -72,6 +72,10 @@ class Bucket(Protocol):
 class _Buckets(RoutingTable):  # type: ignore[misc]  # kademlia has no annotations
     """Kademlia's table with the right bucket for an id on a boundary."""
 
+    def flush(self) -> None:
+        super().flush()
+        self.buckets[0].range = (0, 2**160 - 1)  # it says 2**160, and so splits one id too late
+
     def get_bucket_for(self, node: Entry) -> int:
         for index, bucket in enumerate(self.buckets):
             if node.long_id <= bucket.range[1]:

@@ -1,0 +1,106 @@
+"""One UDP port for several protocols, on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from net.addresses import Address
+from net.carriers.udp import MAX_DRAIN, UdpSocket, source_host
+from net.errors import ListenError
+
+LOOPBACK = "127.0.0.1"
+
+
+class Inbox:
+    def __init__(self) -> None:
+        self.batches: list[list[tuple[bytes, Address]]] = []
+        self.arrived = asyncio.Event()
+
+    def __call__(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
+        self.batches.append(list(datagrams))
+        self.arrived.set()
+
+    async def wait(self, count: int) -> list[tuple[bytes, Address]]:
+        while len(together := [d for batch in self.batches for d in batch]) < count:
+            self.arrived.clear()
+            await asyncio.wait_for(self.arrived.wait(), 10)
+        return together
+
+
+async def test_protocols_are_told_apart_by_the_first_byte() -> None:
+    port = await UdpSocket.open(LOOPBACK)
+    other = await UdpSocket.open(LOOPBACK)
+    low, high = Inbox(), Inbox()
+    port.attach(range(0x10, 0x20), low)
+    port.attach(range(0x40, 0x80), high)
+    for data in (b"\x10a", b"\x45b", b"\x00nobody", b"", b"\x1fc"):
+        other.send(data, port.addresses[0])
+    sender = other.addresses[0]
+    assert await low.wait(2) == [(b"\x10a", sender), (b"\x1fc", sender)]
+    assert await high.wait(1) == [(b"\x45b", sender)]
+    assert port.counters == {"no protocol": 2}
+    port.close()
+    other.close()
+
+
+async def test_many_datagrams_are_drained_in_one_wake_up() -> None:
+    port = await UdpSocket.open(LOOPBACK)
+    other = await UdpSocket.open(LOOPBACK)
+    inbox = Inbox()
+    port.attach(range(256), inbox)
+    for n in range(MAX_DRAIN + 10):
+        other.send(bytes([n]), port.addresses[0])
+    assert [data[0] for data, _ in await inbox.wait(MAX_DRAIN + 10)] == list(range(MAX_DRAIN + 10))
+    assert len(inbox.batches[0]) == MAX_DRAIN
+    port.close()
+    other.close()
+
+
+async def test_a_range_has_one_handler_and_can_be_given_back() -> None:
+    port = await UdpSocket.open(LOOPBACK)
+    port.attach(range(0x10, 0x12), Inbox())
+    with pytest.raises(ValueError, match="0x11 already has a handler"):
+        port.attach(range(0x11, 0x13), Inbox())
+    port.detach(range(0x10, 0x12))
+    port.attach(range(0x11, 0x13), Inbox())
+    port.close()
+
+
+async def test_both_families_on_one_port() -> None:
+    port = await UdpSocket.open(LOOPBACK, "::1")
+    four, six = port.addresses
+    assert four[1] == six[1]
+    assert port.families == {4, 6}
+    inbox = Inbox()
+    port.attach(range(256), inbox)
+    port.send(b"4", four)
+    port.send(b"6", six)
+    assert sorted(await inbox.wait(2)) == [(b"4", four), (b"6", six)]
+    port.close()
+
+
+async def test_a_port_in_use_is_a_clear_error() -> None:
+    port = await UdpSocket.open(LOOPBACK)
+    number = port.addresses[0][1]
+    with pytest.raises(ListenError, match=f"UDP 127.0.0.1:{number} is in use"):
+        await UdpSocket.open(LOOPBACK, port=number)
+    with pytest.raises(ListenError, match=r"203\.0\.113\.1:0 cannot be bound"):
+        await UdpSocket.open("203.0.113.1")
+    port.close()
+
+
+async def test_what_cannot_be_sent_is_counted_and_does_not_raise() -> None:
+    port = await UdpSocket.open(LOOPBACK)
+    port.send(b"x", ("::1", 9))
+    port.send(bytes(70_000), port.addresses[0])
+    assert port.counters == {"no socket of the family": 1, "unsendable": 1}
+    port.close()
+    port.close()
+    port.send(b"x", ("127.0.0.1", 9))
+
+
+def test_the_source_of_a_route() -> None:
+    assert source_host(("127.0.0.5", 9)) == "127.0.0.1"

@@ -1,0 +1,32 @@
+"""Which answer belongs to which question."""
+
+from __future__ import annotations
+
+from net.dht.calls import HARD_TIMEOUT, Call, Calls
+from net.dht.messages import Ping
+
+HERE, THERE = ("1.2.3.4", 5), ("1.2.3.4", 6)
+
+
+def begin(calls: Calls, number: int, now: float) -> Call:
+    return calls.begin(bytes([number]) * 20, HERE, Ping(b""), None, number, now)
+
+
+def test_matched_by_id_and_address_and_once() -> None:
+    calls = Calls()
+    call = begin(calls, 1, 0.0)
+    assert calls.match(call.message_id, THERE) is None
+    assert calls.match(bytes(20), HERE) is None
+    assert calls.match(call.message_id, HERE) is call
+    assert calls.match(call.message_id, HERE) is None
+    assert calls.next_deadline() is None
+
+
+def test_each_ends_at_its_deadline() -> None:
+    calls = Calls()
+    first, second = begin(calls, 1, 0.0), begin(calls, 2, 0.5)
+    assert calls.next_deadline() == HARD_TIMEOUT
+    assert calls.expire(HARD_TIMEOUT - 0.1) == []
+    assert calls.expire(HARD_TIMEOUT) == [first]
+    assert calls.expire(HARD_TIMEOUT + 0.5) == [second]
+    assert len(calls) == 0

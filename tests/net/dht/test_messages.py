@@ -1,0 +1,254 @@
+"""Datagrams: round trips, bounds, and nothing but DecodeError."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedlog.errors import DecodeError
+from net.dht.messages import (
+    DHT_TAG,
+    LOOKUP_SIZE,
+    MAX_DATAGRAM,
+    MAX_NODES,
+    PING_SIZE,
+    Announce,
+    Arguments,
+    Code,
+    Contact,
+    Found,
+    Lookup,
+    Ping,
+    Pong,
+    Request,
+    Response,
+    answer_budget,
+    decode_body,
+    decode_datagram,
+    encode_found,
+    encode_request,
+    encode_response,
+)
+
+ID = bytes(range(20))
+ME = b"\x22" * 20
+V4, V6 = ("1.2.3.4", 5), ("2a00::1", 6)
+REQUEST, RESPONSE = bytes((DHT_TAG, 0)) + ID, bytes((DHT_TAG, 1)) + ID
+
+senders = st.sampled_from([b"", ME])
+twenty = st.binary(min_size=20, max_size=20)
+requests = st.one_of(
+    st.builds(Ping, senders),
+    st.builds(Lookup, senders, twenty),
+    st.builds(Announce, senders, st.binary(min_size=8, max_size=8), st.binary(max_size=286)),
+)
+
+
+def without_padding(arguments: Arguments) -> Arguments:
+    if isinstance(arguments, Announce):
+        return arguments
+    return msgspec.structs.replace(arguments, padding=b"")
+
+
+@given(requests)
+def test_requests_round_trip_and_are_padded(arguments: Arguments) -> None:
+    data = encode_request(ID, arguments)
+    decoded = decode_datagram(data)
+    assert isinstance(decoded, Request)
+    assert (decoded.message_id, without_padding(decoded.arguments)) == (ID, arguments)
+    if not isinstance(arguments, Announce):
+        assert len(data) == (PING_SIZE if isinstance(arguments, Ping) else LOOKUP_SIZE)
+
+
+@given(st.sampled_from([V4, V6]), st.sampled_from(Code))
+def test_responses_round_trip(observed: tuple[str, int], code: Code) -> None:
+    pong = Pong(bytes(32), bytes(64))
+    decoded = decode_datagram(encode_response(ID, observed, pong, code))
+    assert isinstance(decoded, Response)
+    assert (decoded.message_id, decoded.code, decoded.observed) == (ID, code, observed)
+    assert decode_body("ping", decoded) == pong
+
+
+@given(
+    st.lists(twenty, max_size=30),
+    st.booleans(),
+    st.lists(st.binary(min_size=134, max_size=286), max_size=6),
+    st.integers(0, MAX_DATAGRAM),
+)
+def test_an_answer_never_exceeds_its_budget_and_keeps_the_nearest(
+    ids: list[bytes], v6: bool, records: list[bytes], budget: int
+) -> None:
+    contacts = [Contact(i, V6 if v6 else V4) for i in ids]
+    data = encode_found(ID, V6, ME, bytes(8), contacts, records, budget)
+    if data is None:
+        assert budget < 100
+        return
+    assert len(data) <= budget
+    response = decode_datagram(data)
+    assert isinstance(response, Response)
+    found = decode_body("lookup", response)
+    assert isinstance(found, Found)
+    assert found.contacts() == contacts[: len(found.contacts())]
+    assert all(record in records for record in found.records)
+
+
+def test_a_lookup_draws_a_full_answer() -> None:
+    contacts = [Contact(bytes([n]) * 20, V4) for n in range(30)]
+    budget = answer_budget(LOOKUP_SIZE)
+    assert budget == MAX_DATAGRAM
+    data = encode_found(ID, V4, ME, bytes(8), contacts, [bytes(141)] * 6, budget)
+    assert data is not None
+    response = decode_datagram(data)
+    assert isinstance(response, Response)
+    found = decode_body("lookup", response)
+    assert isinstance(found, Found)
+    assert (len(found.contacts()), len(found.records)) == (20, 4)
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"", REQUEST, RESPONSE]))
+def test_any_bytes_raise_nothing_but_decode_errors(tail: bytes, head: bytes) -> None:
+    try:
+        decoded = decode_datagram(head + tail)
+    except DecodeError:
+        return
+    if isinstance(decoded, Response):
+        for name in ("ping", "lookup", "announce"):
+            with suppress(DecodeError):
+                read(name, decoded)
+
+
+def test_mutated_and_cut_messages_raise_nothing_but_decode_errors() -> None:
+    rng = Random(1)
+    contacts = [Contact(bytes([n]) * 20, V4) for n in range(9)]
+    found = encode_found(ID, V4, ME, bytes(8), contacts, [bytes(150)], MAX_DATAGRAM)
+    assert found is not None
+    good = [
+        encode_request(ID, Ping(ME)),
+        encode_request(ID, Lookup(ME, ID)),
+        encode_request(ID, Announce(ME, bytes(8), bytes(150))),
+        encode_response(ID, V4, Pong(bytes(32), bytes(64))),
+        found,
+    ]
+    for data in good:
+        for size in range(len(data)):
+            with pytest.raises(DecodeError):
+                everything(data[:size])
+        for _ in range(2000):
+            mutated = bytearray(data)
+            for _ in range(rng.randint(1, 4)):
+                mutated[rng.randrange(len(mutated))] = rng.randrange(256)
+            with suppress(DecodeError):
+                everything(bytes(mutated))
+
+
+def everything(data: bytes) -> None:
+    decoded = decode_datagram(data)
+    if isinstance(decoded, Response):
+        read("ping" if len(data) < 150 else "lookup", decoded)
+
+
+def pack(value: object) -> bytes:
+    return msgspec.msgpack.encode(value)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pack(5),
+        pack({}),
+        pack([]),
+        pack(["ping"]),
+        pack(["ping", [ME], 1]),
+        pack(["ping", {}]),
+        pack(["ping", []]),
+        pack(["ping", ["x" * 20]]),
+        pack(["ping", [b"x" * 19]]),
+        pack(["ping", [b"x" * 21]]),
+        pack(["ping", [ME, b"", 1]]),
+        pack(["stun", []]),
+        pack(["rpc_ping", [ME]]),
+        pack(["__init__", [ME]]),
+        pack(["store", [ME, b"k", b"v"]]),
+        pack(["lookup", [ME, bytes(32), b""]]),
+        pack(["announce", [ME, bytes(7), b""]]),
+        pack(["announce", [ME, bytes(8), bytes(287)]]),
+        pack(["ping", [ME]]) + b"\x00",
+        b"\xc1",
+        b"\x92\xa4ping" + b"\x91" * 1000,
+        b"\x92\xa4\xff\xff\xff\xff\x91\xc0",
+        b"\xdd\xff\xff\xff\xff",
+    ],
+)
+def test_malformed_requests(payload: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode_datagram(REQUEST + payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pack(5),
+        pack([[1, 2, 3]]),
+        pack({}),
+        pack({"value": [1]}),
+        pack([0, bytes(6)]),
+        pack([0, bytes(7), None]),
+        pack([99, bytes(6), None]),
+        pack([True, bytes(6), None]),
+        pack([0, bytes(6), None, None]),
+    ],
+)
+def test_malformed_responses(payload: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode_datagram(RESPONSE + payload)
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("announce", []),
+        ("ping", [bytes(32), bytes(63)]),
+        ("lookup", None),
+        ("lookup", [ME, bytes(8), bytes(25), b"", []]),
+        ("lookup", [ME, bytes(8), b"", bytes(37), []]),
+        ("lookup", [ME, bytes(8), bytes(26 * (MAX_NODES + 1)), b"", []]),
+        ("lookup", [ME, bytes(8), b"", b"", [b""] * 5]),
+        ("lookup", [ME, bytes(8), b"", b"", [bytes(287)]]),
+        ("lookup", [ME[:19], bytes(8), b"", b"", []]),
+    ],
+)
+def test_malformed_bodies(name: str, body: Any) -> None:
+    response = decode_datagram(RESPONSE + pack([0, bytes(6), body]))
+    assert isinstance(response, Response)
+    with pytest.raises(DecodeError):
+        read(name, response)
+
+
+def read(name: str, response: Response) -> None:
+    body = decode_body(name, response)
+    if isinstance(body, Found):
+        body.contacts()
+
+
+def test_sizes_tags_and_kinds() -> None:
+    good = encode_request(ID, Ping(ME))
+    for bad in (
+        b"",
+        good[:22],
+        good + bytes(MAX_DATAGRAM),
+        b"\x11" + good[1:],
+        b"\x10\x02" + good[2:],
+    ):
+        with pytest.raises(DecodeError):
+            decode_datagram(bad)
+
+
+def test_contacts_without_a_port_are_left_out() -> None:
+    found = Found(ME, bytes(8), ID + bytes(6) + ID + b"\x01\x02\x03\x04\x00\x05", b"", [])
+    assert found.contacts() == [Contact(ID, V4)]
