@@ -24,10 +24,15 @@ BATCH = 10_000
 SAMPLE = 50
 """Keys that are looked up by a reader who has nothing."""
 
+PUTS = 500
+"""Keys that are added one at a time in the end."""
+
 UNITS = {
     "blocks per cold get": "blocks",
     "bytes of blocks per cold get": "bytes",
     "bytes of a block written by a put": "bytes",
+    "bytes of a proof": "bytes",
+    "bytes of a proof of absence": "bytes",
     "get": "keys/s",
     "put one at a time": "keys/s",
     "put in batches": "keys/s",
@@ -75,7 +80,10 @@ def measure(path: Path, count: int) -> dict[str, float]:
         got = len(keys) / (perf_counter() - start)
         needed = [cold_get(feed, key) for key in keys[:SAMPLE]]
 
-        more = [(f"more/{i}", value) for i, (_, value) in enumerate(given[:500])]
+        proofs = [trie.prove(key).to_bytes() for key in keys[:SAMPLE]]
+        absences = [trie.prove(f"{key}.1").to_bytes() for key in keys[:SAMPLE]]
+
+        more = entries(count + PUTS)[count:]
         written = feed.byte_length
         start = perf_counter()
         for key, value in more:
@@ -87,6 +95,8 @@ def measure(path: Path, count: int) -> dict[str, float]:
         fmean(map(len, needed)),
         fmean(sum(map(len, blocks)) for blocks in needed),
         written / len(more),
+        fmean(map(len, proofs)),
+        fmean(map(len, absences)),
         got,
         put,
         batched,

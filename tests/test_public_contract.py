@@ -24,7 +24,7 @@ from feedlog import (
     StoreError,
     check_proof,
 )
-from trie import Trie
+from trie import Trie, check_trie_proof
 
 
 @pytest.fixture
@@ -130,3 +130,11 @@ class TestTrie:
         assert dict(t.at(before).items()) == {"a/c": b"0"}
         assert len(list(t.diff(t.at(before)))) == 2
         assert len(list(t.history())) == 3
+
+    def test_proofs_of_presence_and_absence(self, feed: Feed) -> None:
+        t = Trie(feed)
+        t["a/b"] = b"v"
+        assert check_trie_proof(feed.key, "a/b", t.prove("a/b")) == b"v"
+        assert check_trie_proof(feed.key, "a/c", t.prove("a/c")) is None
+        with pytest.raises(InvalidProof):
+            check_trie_proof(feed.key, "a/c", t.prove("a/b"))
