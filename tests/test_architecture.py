@@ -51,8 +51,8 @@ BYTE_FORMATS = {
 }  # fmt: skip
 """Words in the names of the files that may lay out bytes with `struct`."""
 
-FOREIGN_FORMATS = {"feedlog/lmdb_file.py"}
-"""Files that read a format which is not ours: the header that LMDB itself writes."""
+FOREIGN_FORMATS = {"feedlog/lmdb_file.py", "feedlog/lmdb_walk.py"}
+"""Files that read a format which is not ours: the pages that LMDB itself writes."""
 
 PRIMITIVES = {"nacl", "cryptography", "blake3", "hashlib", "hmac", "noise"}
 
