@@ -118,6 +118,9 @@ class Connection:
 
     def close(self, reason: str = "") -> None:
         """Say goodbye and end the stream. Messages that wait in channels are not sent."""
+        self._close(reason, linger=True)
+
+    def _close(self, reason: str, *, linger: bool) -> None:
         if self._closing:
             return
         self._closing = True
@@ -125,7 +128,7 @@ class Connection:
         self._end_channels(reason or "the connection is closed")
         self.mux.say_goodbye(reason)
         self._write(self.mux.data_to_send())
-        self.stream.close()
+        self.stream.close(linger=linger)
 
     async def wait_closed(self) -> None:
         """Wait until the stream is gone."""
@@ -263,4 +266,4 @@ class Connection:
         if self.error is None and not self._closing:
             self.error = error
             code = error.code if isinstance(error, PeerError) else "gone"
-            self.close(code)
+            self._close(code, linger=False)  # whoever breaks the rules is not waited for

@@ -370,10 +370,11 @@ class SecureStream:
         """Tell whether the stream is closed or about to be."""
         return self._closing or self._error is not None
 
-    def close(self) -> None:
-        """Send what was written, end our direction, and wait for the peer's end in the background.
+    def close(self, *, linger: bool = True) -> None:
+        """Send what was written and end our direction; what the peer still sends is dropped.
 
-        What the peer still sends is dropped.
+        The carrier ends when the peer has ended its direction, too, or without waiting
+        for that where `linger` is false, and after a deadline in any case.
         """
         if self._closing:
             return
@@ -385,12 +386,11 @@ class SecureStream:
             self._carrier.abort()
             return
         self.write_eof()
-        if self._ended:
+        self._abort_after(FLUSH_DEADLINE if self._writing_paused else CLOSE_DEADLINE)
+        if self._ended or not linger:
             self._carrier.close()
-        else:
-            if self._reading_paused:
-                self._carrier.resume_reading()
-            self._abort_after(FLUSH_DEADLINE if self._writing_paused else CLOSE_DEADLINE)
+        elif self._reading_paused:
+            self._carrier.resume_reading()
 
     def _abort_after(self, seconds: float) -> None:
         if self._close_timer is not None:

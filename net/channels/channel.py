@@ -230,7 +230,7 @@ class Channel:
 
     def consume(self, size: int) -> None:
         """Tell that `size` bytes of messages have been dealt with: the peer may send as many."""
-        if self.state is State.CLOSED:
+        if self.state is not State.OPEN:
             return
         self.window.consumed(size)
         self._owner.replenish(self)
@@ -249,8 +249,7 @@ class Channel:
             for lane in self._receiving:
                 lane.clear()
             self.queued = 0
-            if state is State.CLOSED:
-                self.window.release()
+            self.window.release()  # what still comes is dropped as it comes
 
     def sendable(self, *, urgent: bool) -> bool:
         """Tell whether a fragment of the lane may be sent now."""

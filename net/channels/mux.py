@@ -248,8 +248,6 @@ class Mux:
 
     def replenish(self, channel: Channel) -> None:
         """Give credit back to the peer where it is due."""
-        if channel.state is not State.OPEN:
-            return
         try:
             size = channel.window.grant(channel.partial, self._now, self.round_trip or 0.0)
         except LimitError as error:
