@@ -26,6 +26,7 @@ from feedlog.head import Head
 from feedlog.manifest import Manifest
 from feedlog.merkle import Roots, TreeNode
 from feedlog.plan import Question, Step, Steps, plan
+from feedlog.proof_codec import MAX_BYTES
 from feedlog.ranges import Ranges
 
 
@@ -77,7 +78,7 @@ class Proof:
         )
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Proof:
+    def from_bytes(cls, data: bytes | memoryview) -> Proof:
         """Parse a proof; raises `DecodeError`, whatever the bytes are."""
         fields = proof_codec.decode(data)
         question = Question(
@@ -190,6 +191,7 @@ def verify(
     run.execute(steps)
     head = None
     if proof.question.signed:
+        _sum(*(size for size, _ in run.stack))
         roots = Roots(manifest.suite, proof.length, run.stack)
         head = Head(proof.fork, proof.length, roots.tree_hash(), proof.signatures)
         head.check(key, manifest)
@@ -208,6 +210,14 @@ def verify(
         nodes={index: node for index, node in run.values.items() if index not in run.sizeless},
         runs=run.runs,
     )
+
+
+def _sum(*sizes: int) -> int:
+    """Add the sizes of subtrees; raises `InvalidProof` past what a feed can hold."""
+    total = sum(sizes)
+    if total > MAX_BYTES:
+        raise InvalidProof(f"nodes of {total} bytes are more than a feed's {MAX_BYTES}")
+    return total
 
 
 class _Execution:
@@ -243,7 +253,7 @@ class _Execution:
                 children = flat_tree.children(index)
                 if given.issuperset(children):
                     self.sizeless.update(children)
-                size = left_size + right_size
+                size = _sum(left_size, right_size)
                 self._push(index, (size, self.suite.parent(size, left, right)))
             elif self.stack.pop() != self._trusted(index):
                 raise InvalidProof(f"node {index} differs from the one that is trusted")
