@@ -67,7 +67,7 @@ class View(ABC):
 
     @property
     def head(self) -> Head | None:
-        """The signed head; None where nothing is known yet, or nobody signed a snapshot's length."""
+        """The signed head; None where nothing is known, or where a snapshot's length has none."""
         head = self._latest()
         return head if head and head.signatures else None
 
