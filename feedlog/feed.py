@@ -65,6 +65,8 @@ class Feed(View):
         self._signers = signers
         self._read_only = read_only
         self._tail: _Tail | None = None
+        self._seen: tuple[int, Head | None] | None = None
+        """The head as of a commit of the store; a later commit may have changed it."""
         self._base = log.number << layout.PLACE_BITS
         self._observers: list[Callable[[], None]] = []
 
@@ -78,6 +80,13 @@ class Feed(View):
     def _state(self, reader: Reader) -> tuple[Head | None, int]:
         entry = self._log.last_entry(reader)
         return (None, 0) if entry is None else self._log.decode_head(entry)
+
+    def _latest(self) -> Head | None:
+        generation = self._storage.generation()
+        seen = self._seen
+        if seen is None or seen[0] != generation:
+            seen = self._seen = generation, super()._latest()
+        return seen[1]
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...

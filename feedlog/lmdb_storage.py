@@ -308,6 +308,17 @@ class LmdbStorage:
                 return reader.get(key)
         return None if sealed is None else unseal(key, sealed)
 
+    def generation(self) -> int:
+        """Return the number of the latest commit, by whichever process."""
+        try:
+            txn = self._begin()
+            generation = txn.id()
+            txn.abort()
+        except lmdb.Error:
+            with LmdbReader(self._mapped) as reader:  # the careful way, which explains errors
+                generation = reader.txn.id()
+        return generation
+
     def read(self) -> LmdbReader:
         """Open a read transaction on the latest commit."""
         return LmdbReader(self._mapped)

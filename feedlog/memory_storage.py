@@ -144,6 +144,7 @@ class MemoryStorage:
         self._step = threading.RLock()
         self._writing = threading.Lock()
         self._closed = False
+        self._commits = 0
 
     def __enter__(self) -> Self:
         return self
@@ -155,6 +156,11 @@ class MemoryStorage:
         """Read one value of the latest commit."""
         with self._step:
             return self.value(key, None if self.writer is None else self.writer.log)
+
+    def generation(self) -> int:
+        """Return the number of the latest commit."""
+        self._require_open()
+        return self._commits
 
     def read(self) -> MemoryReader:
         """Open a read transaction on the latest commit."""
@@ -192,6 +198,8 @@ class MemoryStorage:
             if writer.broken:
                 for key, value in writer.log.old.items():
                     self.change(key, value)
+            else:
+                self._commits += 1
             self.writer = None
             self._writing.release()
         if writer.broken and not silent:

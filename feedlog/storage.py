@@ -54,6 +54,9 @@ class Storage(Protocol):
     def get(self, key: bytes) -> bytes | None:
         """Read one value in a transaction of its own: the short way for single reads."""
 
+    def generation(self) -> int:
+        """Return the number of the latest commit, by whichever process."""
+
     def read(self) -> AbstractContextManager[Reader]:
         """Open a read transaction."""
 

@@ -321,3 +321,21 @@ def test_close_inside_a_write_block_is_misuse(storage: Storage) -> None:
         with pytest.raises(ValueError, match="inside"):
             storage.close()
     assert storage.get(b"a") == b"1"
+
+
+def test_the_generation_grows_with_each_commit_and_with_nothing_else(storage: Storage) -> None:
+    def change_and_roll_back() -> None:
+        with storage.write() as w:
+            w.put(b"a", b"1")
+            raise Rollback
+
+    before = storage.generation()
+    with pytest.raises(Rollback):
+        change_and_roll_back()
+    with storage.read() as r:
+        r.get(b"a")
+    assert storage.generation() == before
+    with storage.write() as w:
+        w.put(b"a", b"1")
+        assert storage.generation() == before
+    assert storage.generation() > before
