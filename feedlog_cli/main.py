@@ -1,0 +1,158 @@
+"""The table of commands, and how a command ends.
+
+Each command is a function in a module of its own room; here stand their order in
+`feedlog --help` and the examples below each help text, which a test parses.
+
+Exit codes: 0 done, 1 failed, 2 the command line is wrong, 130 and 143 interrupted by
+Ctrl-C and SIGTERM. A failure is one line on stderr, never a traceback: what people
+type, disks and peers cannot cause a bug report.
+"""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from feedlog import FeedlogError
+from feedlog_cli import tries
+from feedlog_cli.errors import CommandError
+from feedlog_cli.info import info
+from feedlog_cli.proving import prove, verify
+from feedlog_cli.publish import publish
+from feedlog_cli.reading import cat, get
+from feedlog_cli.writing import append, create
+
+LOGS, DIRECTORIES, TRIES = "Logs", "Directories", "Tries"
+
+Command = tuple[str, Callable[..., None], tuple[str, ...]]
+
+COMMANDS: tuple[Command, ...] = (
+    (LOGS, create, ("feedlog create news", "feedlog create news --store ./here --json")),
+    (
+        LOGS,
+        append,
+        (
+            "feedlog append news 'first entry' 'second entry'",
+            "feedlog append photos --file cat.jpg",
+            "journalctl -o cat | feedlog append journal",
+        ),
+    ),
+    (LOGS, get, ("feedlog get news 0", "feedlog get photos 12 > cat.jpg")),
+    (LOGS, cat, ("feedlog cat news", "feedlog cat news --range=-10:", "feedlog cat photos --raw")),
+    (LOGS, info, ("feedlog info", "feedlog info news", "feedlog info --json")),
+    (LOGS, prove, ("feedlog prove news 7 -o seven.proof", "feedlog prove news 0:100 -o p")),
+    (
+        DIRECTORIES,
+        publish,
+        ("feedlog publish ./docs", "feedlog publish src --include '*.py' --exclude __pycache__"),
+    ),
+    (LOGS, verify, ("feedlog verify KEY seven.proof", "feedlog verify KEY seven.proof --raw")),
+)
+"""Panel of the help, function, examples."""
+
+TRIE_COMMANDS: tuple[Command, ...] = (
+    ("put", tries.put, ("feedlog trie put config colours/sky blue",)),
+    ("get", tries.get, ("feedlog trie get config colours/sky",)),
+    (
+        "ls",
+        tries.ls,
+        (
+            "feedlog trie ls config",
+            "feedlog trie ls config colours/ --long",
+            "feedlog trie ls -R config",
+        ),
+    ),
+    ("del", tries.delete, ("feedlog trie del config colours/sky",)),
+)
+"""Name, function, examples."""
+
+FAILURES = (CommandError, FeedlogError, OSError, ValueError, IndexError)
+"""What input, disks and peers cause. Anything else is a bug and keeps its traceback."""
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end, for `--version`."""
+    if wanted:
+        typer.echo(f"feedlog {version('feedlog')}")
+        raise typer.Exit
+
+
+def feedlog(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Signed append-only logs that anyone can hold and nobody can forge.
+
+    Start with `feedlog demo`, or with the commands of the examples below. Every command
+    explains itself: `feedlog append --help`.
+    """
+
+
+def help_text(command: Callable[..., None], examples: tuple[str, ...]) -> str:
+    """Return a docstring with its examples; a "backspace" keeps these on lines of their own."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    text = [" ".join(paragraph.split()) for paragraph in paragraphs]
+    lines = "".join(f"\n  $ {line}" for line in examples)
+    return "\n\n".join([*text, f"\b\nExamples:{lines}"])
+
+
+def build() -> typer.Typer:
+    """Return the application that the table describes."""
+    app = typer.Typer(
+        name="feedlog",
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(help=help_text(feedlog, TOUR))(feedlog)
+    for panel, command, examples in COMMANDS:
+        app.command(help=help_text(command, examples), rich_help_panel=panel)(command)
+    part = typer.Typer(help="A key-value database in a feed.", no_args_is_help=True)
+    for name, command, examples in TRIE_COMMANDS:
+        part.command(name, help=help_text(command, examples))(command)
+    app.add_typer(part, name="trie", rich_help_panel=TRIES)
+    return app
+
+
+TOUR = ("feedlog create news", "feedlog append news 'hello, world'", "feedlog cat news")
+
+app = build()
+
+
+def run() -> NoReturn:
+    """Run the command line; the installed script `feedlog` calls this."""
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        app()
+    except FAILURES as error:
+        end(error)
+    sys.exit(0)
+
+
+def terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End as on Ctrl-C, through every `finally`, but with the exit code of SIGTERM."""
+    sys.exit(128 + signal.SIGTERM)
+
+
+def end(error: BaseException) -> NoReturn:
+    """Print why a command failed, on one line, and exit."""
+    typer.echo(f"feedlog: {one_line(error)}", err=True)
+    sys.exit(error.exit_code if isinstance(error, CommandError) else 1)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error: the system's without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        named = error.filename if error.filename is not None else ""
+        return f"{named}: {error.strerror}" if named else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
