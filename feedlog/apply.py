@@ -15,9 +15,10 @@ from feedlog import catalog, flat_tree
 from feedlog.errors import ForkConflict, InvalidProof
 from feedlog.flat_tree import NodeIndex
 from feedlog.head import Head
+from feedlog.link import kept_length
 from feedlog.log import Entry, Log
 from feedlog.manifest import Manifest
-from feedlog.merkle import Roots, TreeNode
+from feedlog.merkle import TreeNode
 from feedlog.proof import Proof, Verified, verify
 from feedlog.ranges import Ranges
 from feedlog.storage import Reader, Storage, Writer
@@ -45,8 +46,8 @@ def apply(
             raise refused
         try:
             _store(writer, log, ours, proof, verified)
-        except _Conflict as found:
-            conflict = ForkConflict(found.left, found.right)
+        except ForkConflict as found:
+            conflict = found
             _keep(writer, log.number, conflict, proof)
     if conflict is not None:
         raise conflict
@@ -74,12 +75,6 @@ def raise_conflict(reader: Reader, number: int, fork: int) -> None:
         raise ForkConflict(*catalog.contradicting_heads(evidence))
 
 
-class _Conflict(Exception):
-    def __init__(self, left: Head, right: Head) -> None:
-        self.left = left
-        self.right = right
-
-
 def _trusted(
     reader: Reader, log: Log, ours: Head | None, proof: Proof
 ) -> dict[NodeIndex, TreeNode]:
@@ -97,78 +92,25 @@ def _trusted(
 
 
 def _store(writer: Writer, log: Log, ours: Head | None, proof: Proof, verified: Verified) -> None:
-    head = verified.head
+    """Store what was shown; a `ForkConflict` leaves everything as it was."""
+    head, kept = verified.head, 0
     if ours is not None:
         raise_conflict(writer, log.number, head.fork if head else ours.fork)
         if head is not None:
-            _link(writer, log, ours, head, proof, verified)
+            since = proof.question.since
+            kept = kept_length(writer, log, ours, head, verified, since)
+            if head.fork > ours.fork:
+                log.truncate(writer, kept)
     if not log.merge(writer, verified.nodes, verified.runs, verified.blocks):
-        if head is None or ours is None:
+        if head is None or ours is None or head.fork > ours.fork:
             raise InvalidProof("proof differs from nodes that are verified here")
-        raise _Conflict(ours, head)
+        raise ForkConflict(ours, head)
     if head is not None and verified.byte_length is not None:
         log.put_head(writer, head, verified.byte_length)
+        if log.have.dense and head.length > kept:
+            missing = Ranges([(kept, head.length)]).minus(Ranges.of(verified.blocks))
+            log.have.remove(writer, missing)
         _learn_manifest(writer, log.number, verified)
-
-
-def _link(
-    writer: Writer, log: Log, ours: Head, head: Head, proof: Proof, verified: Verified
-) -> None:
-    """Make room for a signed head beside ours, or raise."""
-    if head.fork < ours.fork:
-        raise InvalidProof(f"head is of fork {head.fork}, older than fork {ours.fork} known here")
-    if head.fork > ours.fork:
-        log.truncate(writer, proof.question.since)
-    elif head.length > ours.length:
-        if proof.question.since != ours.length:
-            _require_shown(writer, log, ours, head, verified)
-        if log.have.dense:
-            log.have.remove(writer, Ranges([(ours.length, head.length)]))
-    else:
-        _require_same(writer, log, ours, head, verified)
-
-
-def _require_shown(reader: Reader, log: Log, ours: Head, head: Head, verified: Verified) -> None:
-    """Check that a longer head extends ours, though the proof does not build on our length."""
-    roots = flat_tree.roots(ours.length)
-    shown = _shown(verified, roots)
-    for index, stored in zip(roots, log.nodes(reader, roots), strict=True):
-        if index in shown and shown[index] != stored:
-            raise _Conflict(ours, head)
-    if len(shown) < len(roots):
-        raise InvalidProof(
-            f"proof does not show that length {head.length} extends length {ours.length}: "
-            f"prove it with since={ours.length}"
-        )
-
-
-def _require_same(reader: Reader, log: Log, ours: Head, head: Head, verified: Verified) -> None:
-    """Check that a head no longer than ours is one that ours extends."""
-    assert verified.manifest is not None, "verified proofs have their manifest"
-    if head.length == ours.length:
-        same = head.tree_hash == ours.tree_hash
-    else:
-        indexes = flat_tree.roots(head.length)
-        stored = log.find_nodes(reader, indexes)
-        if len(stored) < len(indexes):
-            raise InvalidProof(
-                f"the head of length {head.length} cannot be linked to length {ours.length} here"
-            )
-        roots = Roots(verified.manifest.suite, head.length, [stored[index] for index in indexes])
-        same = head.tree_hash == roots.tree_hash()
-    if not same:
-        raise _Conflict(ours, head)
-
-
-def _shown(verified: Verified, indexes: list[NodeIndex]) -> dict[NodeIndex, TreeNode]:
-    """Return those of the nodes that the proof has shown."""
-    shown = {index: verified.nodes[index] for index in indexes if index in verified.nodes}
-    for index in indexes:
-        block, level = flat_tree.last_block(index), flat_tree.level(index)
-        for start, columns in verified.runs:
-            if start <= block < start + len(columns) and level < len(columns[block - start]):
-                shown[index] = columns[block - start][level]
-    return shown
 
 
 def _learn_manifest(writer: Writer, number: int, verified: Verified) -> None:

@@ -1,0 +1,124 @@
+"""How a newly signed head fits the one that is known: extends it, forks from it, contradicts it.
+
+Nodes decide. A head counts as extending ours where the proof shows our roots
+unchanged, as contradicting ours where it shows one changed. A head of a newer
+fork keeps the blocks up to the first that is not shown to be common. What shows
+neither is refused: the sender has to prove more. Specified in docs/spec/feed.md,
+section 9.
+
+Knows heads and nodes, verified and stored. Must not write.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from feedlog import flat_tree
+from feedlog.errors import ForkConflict, InvalidProof
+from feedlog.flat_tree import NodeIndex
+from feedlog.head import Head
+from feedlog.log import Log
+from feedlog.merkle import Roots
+from feedlog.proof import Verified
+from feedlog.proof_codec import MAX_LENGTH
+from feedlog.storage import Reader
+
+
+def kept_length(
+    reader: Reader, log: Log, ours: Head, head: Head, verified: Verified, since: int
+) -> int:
+    """Return how many of our blocks belong to the new head's feed, too.
+
+    `since` is the length that the proof builds on. Raises `InvalidProof` where the
+    proof does not show how both heads go together, `ForkConflict` where it shows
+    that they do not.
+    """
+    if head.fork < ours.fork:
+        raise InvalidProof(f"head is of fork {head.fork}, older than fork {ours.fork} known here")
+    if head.fork > ours.fork:
+        return max(since, _common(reader, log, min(ours.length, head.length), _Shown(verified)))
+    if head.length > ours.length:
+        if since != ours.length:
+            _require_extension(reader, log, ours, head, _Shown(verified))
+    else:
+        _require_same(reader, log, ours, head, verified)
+    return ours.length
+
+
+class _Shown:
+    """The hashes of the nodes that a proof has shown; a hash commits to its node's size."""
+
+    def __init__(self, verified: Verified) -> None:
+        self._hashes = verified.hashes
+        self._nodes = verified.nodes
+        self._runs = sorted(verified.runs, key=lambda run: run[0])
+        self._starts = [start for start, _ in self._runs]
+
+    def get(self, index: NodeIndex) -> bytes | None:
+        """Return a node's hash, or None where it was not shown."""
+        if index in self._nodes:
+            return self._nodes[index][1]
+        if index in self._hashes:
+            return self._hashes[index]
+        block, level = flat_tree.last_block(index), flat_tree.level(index)
+        at = bisect_right(self._starts, block) - 1
+        if at < 0:
+            return None
+        start, columns = self._runs[at]
+        column = columns[block - start] if block < start + len(columns) else []
+        return column[level][1] if level < len(column) else None
+
+
+def _common(reader: Reader, log: Log, limit: int, shown: _Shown) -> int:
+    """Return how far equal nodes, shown and stored, tile the feed from its start.
+
+    At each place the largest node is tried first: few steps, as a head's own roots do.
+    """
+    at = 0
+    while at < limit:
+        level = min((at or MAX_LENGTH) & -(at or MAX_LENGTH), limit - at).bit_length() - 1
+        for candidate in range(level, -1, -1):
+            index = flat_tree.node(candidate, at >> candidate)
+            digest = shown.get(index)
+            stored = log.find_nodes(reader, [index]) if digest else {}
+            if stored and stored[index][1] == digest:
+                at += 1 << candidate
+                break
+        else:
+            return at
+    return at
+
+
+def _require_extension(reader: Reader, log: Log, ours: Head, head: Head, shown: _Shown) -> None:
+    """Check that a longer head extends ours, though the proof does not build on our length."""
+    roots = flat_tree.roots(ours.length)
+    unshown = False
+    for index, (_, stored) in zip(roots, log.nodes(reader, roots), strict=True):
+        digest = shown.get(index)
+        if digest is None:
+            unshown = True
+        elif digest != stored:
+            raise ForkConflict(ours, head)
+    if unshown:
+        raise InvalidProof(
+            f"proof does not show that length {head.length} extends length {ours.length}: "
+            f"prove it with since={ours.length}"
+        )
+
+
+def _require_same(reader: Reader, log: Log, ours: Head, head: Head, verified: Verified) -> None:
+    """Check that a head no longer than ours is one that ours extends."""
+    assert verified.manifest is not None, "verified proofs have their manifest"
+    if head.length == ours.length:
+        same = head.tree_hash == ours.tree_hash
+    else:
+        indexes = flat_tree.roots(head.length)
+        stored = log.find_nodes(reader, indexes)
+        if len(stored) < len(indexes):
+            raise InvalidProof(
+                f"the head of length {head.length} cannot be linked to length {ours.length} here"
+            )
+        roots = Roots(verified.manifest.suite, head.length, [stored[index] for index in indexes])
+        same = head.tree_hash == roots.tree_hash()
+    if not same:
+        raise ForkConflict(ours, head)
