@@ -101,7 +101,8 @@ class ReceiveWindow:
         stuck = partial == self.buffered and self.outstanding <= self.size // 4
         if room < self.size // 4 and not (partial and stuck):
             return 0
-        if partial == self.buffered and now - self._granted_at < max(GROWTH_TIME, 2 * round_trip):
+        keeps_up = self.buffered - partial <= self.size // 4
+        if keeps_up and now - self._granted_at < max(GROWTH_TIME, 2 * round_trip):
             room += self._grow()
         if partial and stuck and room < self.size // 4:
             room += self._lend(partial)
