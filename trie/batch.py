@@ -18,7 +18,7 @@ from trie.get import find
 from trie.keyspace import Keyspace
 from trie.listing import Query
 from trie.node import Node
-from trie.pending import Pending
+from trie.pending import Pending, collector_at_rest
 from trie.write import Change, Run
 
 _UNCHANGED = object()
@@ -96,8 +96,9 @@ class Batch(MutableMapping[Any, Any]):
     def changes(self) -> list[Change]:
         """Return what to merge, in the order of paths."""
         path = self._pending.nodes.paths.path
-        changes = [Change(raw, path(raw), value) for raw, value in self._changes.items()]
-        changes.sort(key=_path)
+        with collector_at_rest(len(self._changes)):
+            changes = [Change(raw, path(raw), value) for raw, value in self._changes.items()]
+            changes.sort(key=_path)
         return changes
 
 

@@ -35,13 +35,16 @@ def find(nodes: Nodes, root: Node | None, path: bytes) -> Node | None:
             raise node.misplaced()
         before = shift
         link = shift << 2 | word >> shift & 15
-        index = node.links.get(link)
+        links = node.links
+        index = links.get(link) if links else None
         if index is None:
             row = node.row((WORD_BITS - 4 - shift) >> 2)
             index = row.at(word >> shift & 15) if row else 0
             if not index:
                 return None
-            node.links[link] = index
+            if links is None:
+                links = node.links = {}
+            links[link] = index
         node = young(index) or nodes.load(index)
 
 

@@ -24,7 +24,7 @@ know other blocks, nor whether what it points to is what it should be.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from trie.errors import MalformedNode
@@ -69,6 +69,8 @@ class Row(NamedTuple):
         return self.pointers[(self.bitmap & (bit - 1)).bit_count()]
 
 
+_NO_ROWS: tuple[Row, ...] = ()
+_NO_RUN = (0, 0)
 _DIGITS_OF: dict[int, tuple[int, ...]] = {}
 
 
@@ -121,11 +123,11 @@ class Node:
         self.path = b""
         """Set by whoever knows the trie's hash: see `place`."""
         self.word = 0
-        self.links: dict[int, int] = {}
+        self.links: dict[int, int] | None = None
         """Pointers that lookups have followed, so that the next needs no row."""
         self._block = block
         self._rows_at = rows_at
-        self._rows: list[Row] | None = None
+        self._rows: Sequence[Row] | None = None
 
     def place(self, path: bytes) -> Node:
         """Set the path of the node's key."""
@@ -139,14 +141,18 @@ class Node:
         return self.kind != DELETE
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> Sequence[Row]:
         """All rows, ascending; raises `MalformedNode`."""
         rows = self._rows
         if rows is None:
-            rows = self._rows = _decode_rows(self.index, self._block, self._rows_at, self.path)
+            if self._rows_at == len(self._block):
+                rows = _NO_ROWS
+            else:
+                rows = _decode_rows(self.index, self._block, self._rows_at, self.path)
+            self._rows = rows
         return rows
 
-    def adopt(self, rows: list[Row]) -> None:
+    def adopt(self, rows: Sequence[Row]) -> None:
         """Take rows that are already at hand: those that the block was encoded from."""
         self._rows = rows
 
@@ -193,27 +199,27 @@ def encode(
     key: bytes,
     value: bytes,
     run: tuple[int, int],
-    rows: Iterable[Row],
+    rows: Sequence[Row],
 ) -> bytes:
     """Return the block of a node that will stand at `index`."""
     size = len(key)
-    parts = [
-        bytes((kind, span, size)) if span < 0x80 and size < 0x80 else _long_head(kind, span, size),
-        key,
-    ]
+    if span < 0x80 and size < 0x80:
+        head = bytes((kind, span, size)) + key
+    else:
+        head = bytes((kind,)) + varint(span) + varint(size) + key
     if kind == PUT:
-        parts += (varint(len(value)), value)
+        size = len(value)
+        head += (bytes((size,)) if size < 0x80 else varint(size)) + value
     elif kind == PUT_CHUNKS:
-        parts += (varint(index - run[0]), varint(run[1]))
+        head += varint(index - run[0]) + varint(run[1])
+    if not rows:
+        return head
+    parts = [head]
     before = -1
     for row in rows:
         parts.append(_encode_row(index, row, row.level - before - 1))
         before = row.level
     return b"".join(parts)
-
-
-def _long_head(kind: int, span: int, size: int) -> bytes:
-    return bytes((kind,)) + varint(span) + varint(size)
 
 
 def _encode_row(index: int, row: Row, gap: int) -> bytes:
@@ -291,7 +297,7 @@ def _decode(index: int, block: bytes) -> Node:
         raise MalformedNode(index, f"a key of {size} bytes, the limit is {MAX_KEY_SIZE}")
     key = block[at : at + size]
     at += size
-    value, run = b"", (0, 0)
+    value, run = b"", _NO_RUN
     if kind == PUT:
         size, at = _read_varint(index, block, at)
         if size > MAX_INLINE_SIZE:

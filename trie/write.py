@@ -25,12 +25,14 @@ from dataclasses import dataclass
 
 from trie import node as node_format
 from trie.errors import TrieError
-from trie.node import DELETE, PUT, PUT_CHUNKS, Node, Row, digits_of
+from trie.node import DELETE, PUT, PUT_CHUNKS, Node, Row
 from trie.nodes import Nodes
 from trie.path import NEVER, digit, parting, word_of
 
 Run = tuple[int, int]
 """A long value that is in the feed already: its first chunk's index and its size."""
+
+_NO_RUN: Run = (0, 0)
 
 
 class Change:
@@ -77,6 +79,29 @@ def merge(
     return Written(merging.blocks, merging.root)
 
 
+class _Siblings:
+    """A row while it changes."""
+
+    __slots__ = ("below", "bitmap", "pointers")
+
+    def __init__(self, row: Row | None) -> None:
+        self.bitmap, self.below = (row.bitmap, row.below) if row else (0, 0)
+        self.pointers = list(row.pointers) if row else []
+
+    def insert(self, at_digit: int, index: int) -> None:
+        bit = 1 << at_digit
+        self.pointers.insert((self.bitmap & (bit - 1)).bit_count(), index)
+        self.bitmap |= bit
+
+    def remove(self, at_digit: int) -> int:
+        """Take out the pointer of a digit; return it, or 0."""
+        bit = 1 << at_digit
+        if not self.bitmap & bit:
+            return 0
+        self.bitmap ^= bit
+        return self.pointers.pop((self.bitmap & (bit - 1)).bit_count())
+
+
 class _Merge:
     def __init__(self, nodes: Nodes, changes: Sequence[Change], start: int) -> None:
         self.nodes = nodes
@@ -90,7 +115,7 @@ class _Merge:
     ) -> tuple[int, int]:
         """Merge changes[low:high] into the subtree entered at `node` on level `entry`.
 
-        Returns the new pointer to it, or 0 if it is empty now, and its number of keys.
+        Returns the new pointer to it and its number of keys; with none there is no pointer.
         """
         rows: list[Row] = []
         below = 0
@@ -121,7 +146,7 @@ class _Merge:
             entry = level + 1
         index = self._emit(leader, rows, whole=whole)
         keys = below + (leader.value is not None)
-        return (index if keys else 0), keys
+        return index, keys
 
     def _settle(
         self, node: Node | None, old: Row | None, level: int, low: int, high: int
@@ -130,47 +155,45 @@ class _Merge:
 
         Returns it with the subtree and the changes that the leader goes on with.
         """
-        children: dict[int, int] = {}
-        below = 0
-        if old is not None:
-            children = dict(zip(digits_of(old.bitmap), old.pointers, strict=True))
-            below = old.below
+        row = _Siblings(old)
         if node is not None:
             rest = node.count(level + 1)
             if rest:
-                children[digit(node.path, level)] = node.index
-                below += rest
+                row.insert(digit(node.path, level), node.index)
+                row.below += rest
         groups = self._groups(level, low, high)
-        largest = max(groups, key=_size)
-        for at_digit, group_low, group_high in groups:
-            child = self._child(node, children.pop(at_digit, 0), level, at_digit)
-            if child is not None:
-                below -= child.count(level + 1)
-            if group_low == largest[1]:
+        largest = groups[0] if len(groups) == 1 else max(groups, key=_size)
+        following = None
+        for group in groups:
+            at_digit, group_low, group_high = group
+            child = None
+            index = row.remove(at_digit)
+            if index and node is not None:
+                child = (
+                    node if index == node.index else self.nodes.follow(node, level, at_digit, index)
+                )
+                row.below -= child.count(level + 1)
+            if group is largest:
                 following = child
                 continue
-            index, keys = self.subtree(child, level + 1, group_low, group_high)
-            if index:
-                children[at_digit] = index
-                below += keys
-        if below < len(children):
+            if child is None and group_high - group_low == 1:
+                change = self.changes[group_low]
+                index = self._emit(change, (), whole=False)
+                keys = int(change.value is not None)
+            else:
+                index, keys = self.subtree(child, level + 1, group_low, group_high)
+            if keys:
+                row.insert(at_digit, index)
+                row.below += keys
+        if row.below < len(row.pointers):
             raise TrieError(f"the counters below row {level} contradict each other")
-        bitmap = 0
-        pointers = []
-        for at_digit in sorted(children):
-            bitmap |= 1 << at_digit
-            pointers.append(children[at_digit])
-        return Row(level, bitmap, below, pointers), following, largest[1], largest[2]
-
-    def _child(self, node: Node | None, index: int, level: int, at_digit: int) -> Node | None:
-        if not index or node is None:
-            return None
-        if index == node.index:
-            return node
-        return self.nodes.follow(node, level, at_digit, index)
+        settled = Row(level, row.bitmap, row.below, row.pointers)
+        return settled, following, largest[1], largest[2]
 
     def _groups(self, level: int, low: int, high: int) -> list[tuple[int, int, int]]:
         """Return the runs of changes that share a digit: the digit, and from where to where."""
+        if high - low == 1:
+            return [(digit(self.changes[low].path, level), low, high)]
         groups = []
         at = low
         current = digit(self.changes[low].path, level)
@@ -182,18 +205,18 @@ class _Merge:
         groups.append((current, at, high))
         return groups
 
-    def _emit(self, change: Change, rows: list[Row], *, whole: bool) -> int:
+    def _emit(self, change: Change, rows: Sequence[Row], *, whole: bool) -> int:
         """Append a change's chunks and its block; return the block's index."""
-        kind, value, run = DELETE, b"", (0, 0)
-        if isinstance(change.value, tuple):
-            kind, run = PUT_CHUNKS, change.value
-        elif change.value is not None:
+        kind, value, run = DELETE, b"", _NO_RUN
+        if isinstance(change.value, bytes):
             kind, value = PUT, change.value
             if len(value) > node_format.MAX_INLINE_SIZE:
                 kind, run = PUT_CHUNKS, (self.start + len(self.blocks), len(value))
                 for at in range(0, len(value), node_format.CHUNK_SIZE):
                     piece = value[at : at + node_format.CHUNK_SIZE]
                     self.blocks.append(node_format.encode_chunk(piece))
+        elif change.value is not None:
+            kind, run = PUT_CHUNKS, change.value
         index = self.start + len(self.blocks)
         span = len(self.blocks) + 1 if whole else 0
         block = node_format.encode(index, kind, span, change.key, value, run, rows)
