@@ -6,7 +6,7 @@ sent, plus what was received and not yet consumed, never exceeds the channel's w
     outstanding + buffered <= window + loan
 
 A window starts small and doubles while its consumer keeps up and the peer uses it
-within a round trip or so, so it comes to cover bandwidth x delay. A message larger than
+within a round trip, so it comes to cover bandwidth x delay. A message larger than
 the window could never be completed, because only whole messages are consumed: the
 missing bytes are lent, and a repaid loan gives no credit back. All windows and loans of
 one stream come out of one budget, so a stream's memory is bounded whatever is sent.
@@ -32,9 +32,10 @@ which come on top of the budget."""
 MAX_WINDOW = 8 << 20
 """40 MB/s at 200 ms; 800 MB/s at 10 ms."""
 
-GROWTH_TIME = 0.02
-"""Seconds. A window that is used up in less is worth doubling even where the round trip
-is too short to measure."""
+GROWTH_TIME = 0.005
+"""Seconds. A window doubles when a quarter of it is used up in less than this or half a
+round trip, which ends at twice bandwidth x delay: more would only queue up somewhere,
+and urgent messages behind it."""
 
 
 class Budget:
@@ -102,7 +103,7 @@ class ReceiveWindow:
         if room < self.size // 4 and not (partial and stuck):
             return 0
         keeps_up = self.buffered - partial <= self.size // 4
-        if keeps_up and now - self._granted_at < max(GROWTH_TIME, 2 * round_trip):
+        if keeps_up and now - self._granted_at < max(GROWTH_TIME, round_trip / 2):
             room += self._grow()
         if partial and stuck and room < self.size // 4:
             room += self._lend(partial)

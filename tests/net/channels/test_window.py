@@ -62,7 +62,7 @@ def test_a_long_round_trip_counts_as_quick() -> None:
     window = ReceiveWindow(Budget(), 0.0)
     window.received(INITIAL_WINDOW)
     window.consumed(INITIAL_WINDOW)
-    window.grant(0, 0.2, round_trip=0.2)
+    window.grant(0, 0.09, round_trip=0.2)
     assert window.size == 2 * INITIAL_WINDOW
 
 
