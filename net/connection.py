@@ -209,6 +209,7 @@ class Connection:
         try:
             for chunk in chunks:
                 self.stream.write(chunk)
+            self.stream.flush()
         except NetError as error:
             self._fail(error)
 

@@ -216,7 +216,7 @@ class SecureStream:
     async def begin(self) -> PeerIdentified | None:
         """Start the handshake; return who wants to be accepted, None where nobody asks."""
         self._carrier.start(self)
-        self._flush()
+        self.flush()
         peer = await self._identified
         if peer is None:
             await self._ready
@@ -327,7 +327,7 @@ class SecureStream:
 
     async def drain(self) -> None:
         """Wait until the peer has taken enough for more to be written."""
-        self._flush()
+        self.flush()
         if self._writing_paused and self._error is None:
             waiter = self._loop.create_future()
             self._drain_waiters.append(waiter)
@@ -344,20 +344,21 @@ class SecureStream:
         if not self._end_sent and self._session.established is not None and self._error is None:
             self._end_sent = True
             self._session.send_end()
-            self._flush()
+            self.flush()
             self._carrier.write_end()
 
     def _seal(self, data: bytes | bytearray | memoryview) -> None:
         self._session.send(data)
         self._unflushed += len(data)
         if self._unflushed >= SEAL_CHUNK:
-            self._flush()
+            self.flush()
         elif not self._flush_due:
             # Writes of one turn of the event loop leave in one system call.
             self._flush_due = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Hand what was written to the carrier now, not at the end of this turn of the loop."""
         self._flush_due = False
         self._unflushed = 0
         data = self._session.data_to_send()
@@ -489,7 +490,7 @@ class SecureStream:
                         self._ready.set_result(event)
                 case StreamEnded():
                     self._end()
-        self._flush()
+        self.flush()
 
     def _deliver(self, data: bytes) -> None:
         if self._consumer is not None:

@@ -292,4 +292,5 @@ class Handshake:
             receive_key=bytes(protocol.cipher_state_decrypt.k),
         )
         self._become(State.DONE)
-        del self._handshake_state, self._symmetric_state
+        # Ephemeral keys must not outlive the handshake, or there is no forward secrecy.
+        del self._noise, self._handshake_state, self._symmetric_state

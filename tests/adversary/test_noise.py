@@ -274,7 +274,7 @@ async def test_a_stream_cut_after_each_record(keep: int) -> None:
     ours._session.send_end()
     records = ours._session._outgoing
     ours._session._outgoing = records[: 2 * keep]  # a header and a ciphertext each
-    ours._flush()
+    ours.flush()
     ours._carrier.close()
     expected = b"".join(messages[:keep])
     if keep == 6:
