@@ -34,7 +34,7 @@ def paths() -> dict[str, Any]:
 
 
 def nodes() -> dict[str, Any]:
-    near = Row(2, 0b1000_0000_0000_0010, 2, (299, 7))
+    near = Row(2, 0b0100_0000_0001_0000, 2, (299, 7))
     far = Row(40, 0b1000, 9, (1,))
     whole = Row(1, 0xFFFD, 1000, tuple(range(200, 215)))
     good = [
