@@ -1,1 +1,38 @@
-"""TODO"""
+"""The network: secure streams, discovery, and replication of feeds between peers."""
+
+from net.errors import (
+    ClosedError,
+    ConnectError,
+    DeadlineError,
+    HandshakeError,
+    LimitError,
+    ListenError,
+    NetError,
+    NotFound,
+    PeerError,
+    ProtocolError,
+    RefusedError,
+)
+from net.node import Node, Server
+from net.remote import PeerStatus, Remote, Status
+from net.stream import SecureStream
+
+__all__ = [
+    "ClosedError",
+    "ConnectError",
+    "DeadlineError",
+    "HandshakeError",
+    "LimitError",
+    "ListenError",
+    "NetError",
+    "Node",
+    "NotFound",
+    "PeerError",
+    "PeerStatus",
+    "ProtocolError",
+    "RefusedError",
+    "Remote",
+    "SecureStream",
+    "Server",
+    "Status",
+]

@@ -37,6 +37,7 @@ SHELL = (
     "net/node.py",
     "net/remote.py",
     "net/stream.py",
+    "net/swarm.py",
     "net/connection.py",
     "net/discovery.py",
     "net/carriers/*",

@@ -1,0 +1,509 @@
+"""A feed that is held elsewhere, as its reader sees it.
+
+    remote = await node.follow(key)
+    await remote.get(5); await remote.update(); await remote.download(range(100))
+    async for block in remote.live(): ...
+
+`remote.feed` is the local replica: everything that comes is verified and stored there,
+and what is there already costs no network. A synchronous reader of blocks, a trie for
+example, runs unchanged in `run`: where it lacks a block, the block is fetched and the
+reader runs again.
+
+Invariant: nothing waits for ever unless it is told to; a `DeadlineError` says what was tried.
+Must not know how peers are found, or what is in the blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
+
+from feedlog import BlockMissing, Feed
+from feedlog.errors import FeedlogError
+from net.errors import ClosedError, DeadlineError, NetError, RefusedError
+from net.replicate.events import (
+    BlocksStored,
+    Event,
+    HeadChanged,
+    QueryAnswered,
+    QueryFailed,
+    StoreFailed,
+)
+from net.replicate.messages import MAX_PAYLOAD
+from net.replicate.session import Query
+from net.replicate.wants import Want
+from net.swarm import Swarm
+
+TIMEOUT = 30.0
+"""Seconds that a call waits for peers unless it is told otherwise."""
+
+READ_AHEAD_BYTES = 4 << 20
+"""What a sequential reader has on its way: 80 MB/s at 50 ms."""
+READ_AHEAD_BLOCKS = 4096
+
+ATTEMPTS_KEPT = 32
+"""Reports of failed connections that a timeout can tell about."""
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+"""Called with how many blocks of how many are here."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """One peer of a feed."""
+
+    public_key: bytes
+    length: int
+    """What it claims, without proof."""
+    blocks: int
+    """Blocks that came from it."""
+    bytes: int
+    round_trip: float | None
+    rate: float
+    """Bytes a second, the best of late."""
+    in_flight: int
+    stalled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a remote feed stands."""
+
+    length: int
+    fork: int
+    held: int
+    """Blocks that are here."""
+    data_bytes: int
+    """Bytes of blocks received."""
+    proof_bytes: int
+    """Bytes received besides: hashes, heads, framing of proofs."""
+    round_trips: int
+    """The longest chain of requests each of which had to wait for the one before."""
+    requests: int
+    blocks: int
+    wasted: int
+    """Blocks received twice."""
+    peers: tuple[PeerStatus, ...]
+
+
+class Remote:
+    """A feed of somebody else. Made by `Node.follow`."""
+
+    def __init__(self, swarm: Swarm, *, closed: Callable[[Remote], None]) -> None:
+        self.feed: Feed = swarm.feed
+        self.attempts: deque[str] = deque(maxlen=ATTEMPTS_KEPT)
+        """What was done to find peers and did not help, for people."""
+        self.searches = 0
+        """How often peers were looked for."""
+        self._swarm = swarm
+        self._core = swarm.core
+        self._on_closed = closed
+        self._loop = asyncio.get_running_loop()
+        self._waiters: dict[int, list[asyncio.Future[None]]] = {}
+        self._queries: dict[int, asyncio.Future[bool]] = {}
+        self._changes: set[asyncio.Future[None]] = set()
+        self._live = 0
+        self._closed = False
+        self._error: FeedlogError | None = None
+        swarm.listeners.append(self._on_event)
+
+    def __repr__(self) -> str:
+        return f"<Remote {self.feed.id} length={self.feed.length} peers={len(self._swarm.peers)}>"
+
+    # Blocks.
+
+    @overload
+    async def get(self, index: int, *, timeout: float | None = ...) -> bytes: ...  # noqa: ASYNC109 - as below
+    @overload
+    async def get(
+        self,
+        index: Iterable[int],
+        *,
+        timeout: float | None = ...,  # noqa: ASYNC109 - as below
+    ) -> list[bytes]: ...
+
+    async def get(
+        self,
+        index: int | Iterable[int],
+        *,
+        timeout: float | None = TIMEOUT,  # noqa: ASYNC109 - the error says what was tried
+    ) -> bytes | list[bytes]:
+        """Return a block, or a list for several, from here or from whoever has them.
+
+        A negative index counts from the end of the feed as the peers know it. Raises
+        `IndexError` past that end, `DeadlineError` when no peer brings it in time.
+        """
+        if not isinstance(index, int):
+            indexes = list(index)
+            await self._fetch(indexes, timeout)
+            return [self.feed[one] for one in indexes]
+        try:
+            if index >= 0:
+                return self.feed[index]
+        except (IndexError, BlockMissing):
+            pass
+        await self._fetch([index], timeout)
+        return self.feed[index]
+
+    async def _fetch(self, indexes: list[int], seconds: float | None) -> None:
+        what = f"block {indexes[0]}" if len(indexes) == 1 else f"{len(indexes)} blocks"
+        async with self._deadline(seconds, what):
+            if any(index < 0 for index in indexes):
+                await self._update()
+                length = self.feed.length
+                indexes[:] = [index + length if index < 0 else index for index in indexes]
+            await self._bring(indexes)
+
+    async def _bring(self, indexes: Iterable[int]) -> None:
+        """Wait until blocks are held; asks for a newer head where one lies past the end."""
+        missing = [index for index in dict.fromkeys(indexes) if not self.feed.has(index)]
+        if not missing:
+            return
+        self._check()
+        wants = self._core.wants
+        futures: list[asyncio.Future[None]] = []
+        for index in missing:
+            wants.block(index)
+            future = self._loop.create_future()
+            self._waiters.setdefault(index, []).append(future)
+            futures.append(future)
+        try:
+            last = max(missing)
+            if last >= self.feed.length:
+                await self._update()
+            if last >= self.feed.length or min(missing) < 0:
+                raise IndexError(
+                    f"block {last} is past the end: the feed has {self.feed.length} blocks"
+                )
+            self._pursue()
+            await asyncio.gather(*futures)
+        finally:
+            for index, future in zip(missing, futures, strict=True):
+                wants.unblock(index)
+                future.cancel()
+                waiters = self._waiters[index]
+                waiters.remove(future)
+                if not waiters:
+                    del self._waiters[index]
+
+    async def update(self, *, timeout: float | None = TIMEOUT) -> int:  # noqa: ASYNC109 - as in get
+        """Learn the newest head that the peers have; return the feed's length."""
+        async with self._deadline(timeout, "the newest head"):
+            await self._update()
+        return self.feed.length
+
+    async def _update(self) -> None:
+        query = Query()
+        if not await self._ask(query):
+            raise RefusedError(f"no peer could say what is newest: {'; '.join(query.reasons)}")
+
+    async def seek(self, offset: int, *, timeout: float | None = TIMEOUT) -> tuple[int, int]:  # noqa: ASYNC109 - as in get
+        """Return the block with a byte of the feed, and the offset inside it; fetches the block."""
+        async with self._deadline(timeout, f"byte {offset}"):
+            if not self.feed.length:
+                await self._update()
+            try:
+                return self.feed.seek(offset)
+            except BlockMissing:
+                pass
+            query = Query(seek=offset)
+            if not await self._ask(query):
+                raise RefusedError(f"no peer could find byte {offset}: {'; '.join(query.reasons)}")
+        return self.feed.seek(offset)
+
+    async def download(
+        self,
+        blocks: Iterable[int] | None = None,
+        *,
+        progress: Progress | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in get
+    ) -> None:
+        """Bring blocks here: all that the feed has now, or those given.
+
+        Cancel the task to stop; what has come is kept. Raises `DeadlineError` after
+        `timeout` seconds without an end to it, if one is given.
+        """
+        async with self._deadline(timeout, "a download"):
+            if blocks is None:
+                await self._update()
+                blocks = range(self.feed.length)
+            spans = _spans(blocks)
+            if spans and spans[-1][1] > self.feed.length:
+                await self._update()
+                if spans[-1][1] > self.feed.length:
+                    raise IndexError(
+                        f"block {spans[-1][1] - 1} is past the end: "
+                        f"the feed has {self.feed.length} blocks"
+                    )
+            want = self._core.wants.add(spans)
+            try:
+                for start, stop in self._core.standing.held:
+                    want.missing.remove(start, stop)
+                    self._core.wants.bulk.remove(start, stop)
+                self._pursue()
+                await self._finish(want, progress)
+            finally:
+                self._core.wants.drop(want)
+
+    async def _finish(self, want: Want, progress: Progress | None) -> None:
+        while True:
+            self._check()
+            if progress is not None:
+                progress(want.done, want.total)
+            if want.finished:
+                return
+            await self._change()
+
+    async def live(self, start: int = 0) -> AsyncIterator[bytes]:
+        """Yield every block from `start` on, and new ones as they are appended, for ever.
+
+        A negative `start` counts from the present end. Reads ahead.
+        """
+        if start < 0:
+            await self._update()
+            start = max(0, start + self.feed.length)
+        self._live += 1
+        self._set_live()
+        ahead: Want | None = None
+        try:
+            index = start
+            while True:
+                while index >= self.feed.length:
+                    self._check()
+                    await self._change()
+                if ahead is None or ahead.finished or ahead.spans.stop - index < ahead.total // 2:
+                    ahead = self._read_ahead(index, ahead)
+                try:
+                    block = self.feed[index]
+                except BlockMissing:
+                    await self._bring([index])
+                    block = self.feed[index]
+                yield block
+                index += 1
+        finally:
+            if ahead is not None:
+                self._core.wants.drop(ahead)
+            self._live -= 1
+            self._set_live()
+
+    def _read_ahead(self, index: int, before: Want | None) -> Want:
+        if before is not None:
+            self._core.wants.drop(before)
+        count = max(1, min(READ_AHEAD_BLOCKS, READ_AHEAD_BYTES // self._core.scheduler.block_size))
+        stop = min(self.feed.length, index + count)
+        want = self._core.wants.add(self._core.standing.held.gaps(index, stop), ahead=True)
+        self._pursue()
+        return want
+
+    def _set_live(self) -> None:
+        live = self._live > 0
+        if self._core.live != live:
+            self._core.live = live
+            self._core.announce()
+            self._swarm.settle()
+
+    # Synchronous readers.
+
+    async def run(
+        self,
+        function: Callable[[], T],
+        *,
+        hint: tuple[str, bytes] | None = None,
+        timeout: float | None = TIMEOUT,  # noqa: ASYNC109 - as in get
+    ) -> T:
+        """Return what `function` returns, which reads `feed` and may lack blocks of it.
+
+        On `BlockMissing` the block is fetched and the function called again, so it must
+        not have effects. `hint` names an extension and a message for it, by which a peer
+        finds all blocks that the function will need: then they come in one round trip.
+        """
+        async with self._deadline(timeout, "a reader's blocks"):
+            hinted = hint is None
+            if not self.feed.length:
+                if hint is None or not await self.hint(*hint):
+                    await self._update()
+                hinted = True
+            while True:
+                try:
+                    return function()
+                except BlockMissing as missing:
+                    index = missing.index
+                if not hinted and hint is not None:
+                    hinted = True
+                    if await self.hint(*hint):
+                        continue
+                await self._bring([index])
+
+    async def hint(self, name: str, payload: bytes) -> bool:
+        """Let a peer's extension choose blocks for us; False where no peer has it.
+
+        The blocks are verified as any others. Waits for a peer as long as it takes.
+        """
+        if len(payload) > MAX_PAYLOAD:
+            return False
+        return await self._ask(Query(hint=(name, payload)))
+
+    async def _ask(self, query: Query) -> bool:
+        self._check()
+        future: asyncio.Future[bool] = self._loop.create_future()
+        self._queries[id(query)] = future
+        try:
+            self._core.query(query, self._loop.time())
+            self._swarm.settle()
+            return await future
+        finally:
+            self._core.drop(query)
+            del self._queries[id(query)]
+
+    # What happens.
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case BlocksStored(spans):
+                for start, stop in spans:
+                    self._wake_waiters(start, stop)
+                self._wake_changes()
+            case HeadChanged():
+                self._wake_changes()
+            case QueryAnswered(query):
+                self._resolve(query, answered=True)
+            case QueryFailed(query):
+                self._resolve(query, answered=False)
+            case StoreFailed(error):
+                self._fail(error)
+            case _:
+                pass
+
+    def _wake_waiters(self, start: int, stop: int) -> None:
+        indexes: Iterable[int] = range(start, stop)
+        if stop - start > len(self._waiters):
+            indexes = [index for index in self._waiters if start <= index < stop]
+        for index in indexes:
+            for future in self._waiters.get(index, ()):
+                if not future.done():
+                    future.set_result(None)
+
+    def _wake_changes(self) -> None:
+        for future in self._changes:
+            if not future.done():
+                future.set_result(None)
+
+    def _resolve(self, query: Query, *, answered: bool) -> None:
+        future = self._queries.get(id(query))
+        if future is not None and not future.done():
+            future.set_result(answered)
+
+    def _fail(self, error: FeedlogError) -> None:
+        """Let everyone who waits know that it will not come."""
+        self._error = error
+        waiting: list[asyncio.Future[Any]] = [*self._queries.values(), *self._changes]
+        waiting += [future for futures in self._waiters.values() for future in futures]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(error)
+
+    async def _change(self) -> None:
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._changes.add(future)
+        try:
+            await future
+        finally:
+            self._changes.discard(future)
+
+    def _pursue(self) -> None:
+        self._core.pursue(self._loop.time())
+        self._swarm.settle()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ClosedError("the remote feed was closed")
+        if self._error is not None:
+            error, self._error = self._error, None  # the disk may have room by the next call
+            raise error
+
+    @asynccontextmanager
+    async def _deadline(self, seconds: float | None, what: str) -> AsyncIterator[None]:
+        scope = asyncio.timeout(seconds)
+        try:
+            async with scope:
+                yield
+        except TimeoutError as error:
+            if isinstance(error, NetError) or not scope.expired():
+                raise
+            raise DeadlineError(
+                f"{what} of {self.feed.id} did not come in {seconds:g} s: {self.tried()}"
+            ) from None
+
+    # Knowing.
+
+    def tried(self) -> str:
+        """Return what was done to find peers, and how it went, in one line."""
+        parts = []
+        if self._swarm.peers:
+            parts.append(f"{len(self._swarm.peers)} peers connected")
+            parts += [
+                f"{peer.key.hex()[:8]} {'does not answer' if session.link.stalled else 'is slow'}"
+                if session.link.asked
+                else f"{peer.key.hex()[:8]} does not have it"
+                for session, peer in self._swarm.peers.items()
+            ]
+        parts += dict.fromkeys(self.attempts)
+        return "; ".join(parts) or "no peer was found yet"
+
+    def status(self) -> Status:
+        """Return lengths, counters and what is known of each peer."""
+        counters = self._core.counters
+        standing = self._core.standing
+        return Status(
+            length=standing.length,
+            fork=standing.fork,
+            held=len(standing.held),
+            data_bytes=counters["data"],
+            proof_bytes=counters["proofs"],
+            round_trips=self._core.scheduler.depth,
+            requests=counters["requests"],
+            blocks=counters["blocks"],
+            wasted=counters["wasted"],
+            peers=tuple(
+                PeerStatus(
+                    public_key=peer.key,
+                    length=session.position[1],
+                    blocks=session.blocks_received,
+                    bytes=session.bytes_received,
+                    round_trip=session.link.pace.round_trip,
+                    rate=session.link.pace.rate,
+                    in_flight=session.link.pace.in_flight,
+                    stalled=session.link.stalled,
+                )
+                for session, peer in self._swarm.peers.items()
+            ),
+        )
+
+    async def close(self) -> None:
+        """Follow the feed no more; the replica stays."""
+        if self._closed:
+            return
+        self._closed = True
+        self._swarm.listeners.remove(self._on_event)
+        self._fail(ClosedError("the remote feed was closed"))
+        self._on_closed(self)
+
+
+def _spans(blocks: Iterable[int]) -> list[tuple[int, int]]:
+    """Return ascending spans of block indexes; a range of step 1 is one."""
+    if isinstance(blocks, range) and blocks.step == 1:
+        return [(blocks.start, blocks.stop)] if blocks else []
+    spans: list[tuple[int, int]] = []
+    for index in sorted(set(blocks)):
+        if index < 0:
+            raise ValueError(f"block {index} to download: negative indexes name no block")
+        if spans and spans[-1][1] == index:
+            spans[-1] = (spans[-1][0], index + 1)
+        else:
+            spans.append((index, index + 1))
+    return spans

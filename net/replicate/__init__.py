@@ -1,0 +1,1 @@
+"""Replication of feeds over channels. Specified in docs/spec/replication.md."""

@@ -1,0 +1,50 @@
+"""Where our copy of a feed stands: its head and which blocks it holds.
+
+Read from the store when something has changed, by us or by another process, and kept
+until then, so that the many decisions in between cost no look-up.
+"""
+
+from __future__ import annotations
+
+from feedlog import BlockMissing, Feed, Head
+from net.replicate.spans import Spans
+
+
+class Standing:
+    """The facts of one feed that replication decides by."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self.head: Head | None = None
+        self.held = Spans()
+        self.refresh()
+
+    @property
+    def length(self) -> int:
+        """Blocks in the feed, held or not."""
+        return self.head.length if self.head else 0
+
+    @property
+    def fork(self) -> int:
+        """The fork that our head is of."""
+        return self.head.fork if self.head else 0
+
+    def refresh(self) -> Spans:
+        """Read the facts again; return the blocks that are held now or are not any more."""
+        before, self.head = self.held, self.feed.head
+        self.held = Spans((part.start, part.stop) for part in self.feed.have)
+        stop = max(before.stop, self.held.stop)
+        changed = Spans(part for span in self.held for part in before.gaps(*span))
+        changed.update(part for span in before for part in self.held.gaps(*span))
+        assert changed.stop <= stop, "a change outside of both"
+        return changed
+
+    def provable(self, length: int) -> bool:
+        """Tell whether we can check proofs against the first `length` blocks."""
+        if length >= self.length:
+            return length == self.length
+        try:
+            self.feed.root_hash(length)
+        except BlockMissing:
+            return False
+        return True
