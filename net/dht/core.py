@@ -39,8 +39,9 @@ from net.dht.messages import (
     encode_request,
 )
 from net.dht.operations import Join, Operation, Publish, Search, To
+from net.dht.publications import Publications
 from net.dht.query import Query
-from net.dht.records import MAX_ADDRESSES, MAX_LIFETIME, Announcement, sign_announcement
+from net.dht.records import MAX_ADDRESSES, Announcement
 from net.dht.responder import Responder
 from net.dht.routing import Table
 from net.dht.storage import PER_TOPIC
@@ -65,12 +66,6 @@ STALE_AFTER = 300.0
 
 REFRESH_AFTER = 900.0
 """Seconds after which an unused bucket is refreshed by a crawl into its range."""
-
-RENEW_AFTER = 1200.0
-"""Seconds after which an announcement is renewed: a third of its life, so two may fail."""
-
-RETRY_AFTER = 30.0
-"""Seconds after which an announcement that nobody holds is tried again."""
 
 MAX_OBSERVATIONS = 32
 """Nodes whose latest report of our own address is kept."""
@@ -97,14 +92,6 @@ class Finished:
 
 
 Event = Discovered | Finished
-
-
-@dataclass(slots=True)
-class _Publication:
-    addresses: tuple[Address, ...]
-    due: float
-    seq: int = 0
-    stored: int = 0
 
 
 class DhtCore:
@@ -139,8 +126,7 @@ class DhtCore:
         self._queue: deque[tuple[int, Operation]] = deque()
         self._numbers = 0
         self._bootstrap: tuple[Address, ...] = ()
-        self._publications: dict[bytes, _Publication] = {}
-        self._seq = 0
+        self._publications = Publications(key_pair, rng)
         self._verifying: dict[Address, bytes] = {}
         self._suspects: OrderedDict[Address, float] = OrderedDict()
         self._observations: OrderedDict[Address, Address] = OrderedDict()
@@ -215,17 +201,14 @@ class DhtCore:
             raise ValueError(
                 f"an announcement has 1..{MAX_ADDRESSES} addresses, not {len(addresses)}"
             )
-        places = tuple(canonical(address) for address in addresses)
-        self._publications[topic] = _Publication(places, now + RETRY_AFTER)
+        self._publications.put(topic, [canonical(address) for address in addresses], now)
         return self._publish(topic, now)
 
     def withdraw(self, topic: bytes, now: float) -> int:
         """Take an announcement back: the nodes that hold it are told."""
         _check_topic(topic)
-        self._publications[topic] = _Publication((), now)
-        number = self._publish(topic, now)
-        del self._publications[topic]
-        return number
+        self._publications.drop(topic)
+        return self._publish(topic, now)
 
     def cancel(self, number: int, now: float) -> None:
         """Stop an operation: no event of it comes any more."""
@@ -316,16 +299,16 @@ class DhtCore:
         signable = ping_signable(call.message_id, pack_address(response.observed))
         if not verify(pong.public_key, signable, pong.signature):
             raise DecodeError("dht ping", 0, "the signature does not match")
+        if contact.id == self.id:
+            raise DecodeError("dht ping", 0, "we are asking ourselves")
         if call.contact is not None and contact.id != call.contact.id:
             raise DecodeError("dht ping", 0, "the key is not the one that the id was made of")
         alone = not len(self.table)
         self.table.add(contact, now)
         if isinstance(operation, Join):
             operation.arrived(contact)
-        if alone:  # what nobody could hold until now
-            for publication in self._publications.values():
-                if not publication.stored:
-                    publication.due = now
+        if alone:
+            self._publications.hurry(now)
             self._upkeep = now
 
     def _learned(self, call: Call, operation: Operation | None, found: Found, now: float) -> None:
@@ -439,11 +422,7 @@ class DhtCore:
             return Finished(number, operation.reached)
         if not isinstance(operation, Publish):
             return Finished(number, answers)
-        publication = self._publications.get(operation.target)
-        if publication is not None and publication.seq == operation.record.seq:
-            publication.stored = operation.stored
-            wait = RENEW_AFTER if operation.stored else RETRY_AFTER
-            publication.due = now + wait * self._rng.uniform(0.9, 1.0)
+        self._publications.spread(operation.record, operation.stored, now)
         refusals = tuple(sorted(operation.refusals.items()))
         return Finished(number, answers, operation.stored, operation.silent, refusals)
 
@@ -451,10 +430,8 @@ class DhtCore:
 
     def _keep_up(self, now: float) -> None:
         self._responder.store.expire(self._unix(now))
-        for topic, publication in list(self._publications.items()):
-            if publication.due <= now:
-                publication.due = now + RETRY_AFTER
-                self._publish(topic, now)
+        for topic in self._publications.due(now):
+            self._publish(topic, now)
         if not len(self.table):
             if self._bootstrap and not any(isinstance(o, Join) for o in self._operations.values()):
                 self._join(now)
@@ -473,16 +450,8 @@ class DhtCore:
         return self._begin(Join(self._sender, self._query(self.id, now), self._bootstrap), now)
 
     def _publish(self, topic: bytes, now: float) -> int:
-        publication = self._publications[topic]
         unix = self._unix(now)
-        publication.seq = self._seq = max(int(unix * 1000), self._seq + 1)
-        record = sign_announcement(
-            self._key_pair,
-            topic,
-            publication.addresses,
-            seq=publication.seq,
-            expiry=int(unix) + MAX_LIFETIME,
-        )
+        record = self._publications.sign(topic, now, unix)
         self._responder.store.put(record, "127.0.0.1", unix)
         return self._begin(Publish(self._sender, self._query(topic, now), record), now)
 

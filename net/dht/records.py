@@ -66,6 +66,8 @@ def sign_announcement(
         raise ValueError(f"a topic has {TOPIC_SIZE} bytes, not {len(topic)}")
     if len(addresses) > MAX_ADDRESSES:
         raise ValueError(f"an announcement holds {MAX_ADDRESSES} addresses, not {len(addresses)}")
+    if any(not 1 <= port <= 65535 for _, port in addresses):
+        raise ValueError(f"a port lies in 1..65535: {list(addresses)}")
     body = HEADER.pack(VERSION, key_pair.public_key, topic, seq, expiry, len(addresses))
     for address in addresses:
         packed = pack_address(address)

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from feedlog.keys import KeyPair
 from net.addresses import Address
-from net.dht.core import RENEW_AFTER, RETRY_AFTER, UPKEEP, DhtCore
+from net.dht.core import UPKEEP, DhtCore
 from net.dht.hashing import node_id
 from net.dht.messages import Code
+from net.dht.publications import RENEW_AFTER, RETRY_AFTER
 from net.dht.records import MAX_LIFETIME
 from tests.reference.dht_network import Network, address_of
 
@@ -145,6 +146,14 @@ def test_one_dead_bootstrap_node_of_two_does_not_delay() -> None:
     started = network.now
     network.finish(address, core.join([address_of(900), first[1]], network.now))
     assert network.now - started < 0.5
+
+
+def test_a_node_that_bootstraps_from_itself_has_reached_nobody() -> None:
+    network = Network(17)
+    core = network.core()
+    address = network.place(core)
+    assert network.finish(address, core.join([address], network.now)).answers == 0
+    assert len(core.table) == 0
 
 
 def test_a_wrong_clock_is_refused_with_the_reason() -> None:

@@ -84,6 +84,36 @@ async def test_a_network_on_ipv6(start_node: StartNode) -> None:
     assert peer.addresses == (("::1", 9),)
 
 
+async def test_a_bootstrap_node_may_be_named(start_node: StartNode) -> None:
+    first = await start_node()
+    second = await start_node([first.address.replace("127.0.0.1", "localhost")])
+    assert second.contacts == [first.address]
+
+
+async def test_the_hosts_to_announce() -> None:
+    everywhere = await UdpSocket.open("0.0.0.0")
+    here = await UdpSocket.open("127.0.0.2")
+    first = DhtNode(KeyPair.generate(), here)
+    await first.start()
+    assert first.hosts() == ["127.0.0.2"]
+    second = DhtNode(KeyPair.generate(), everywhere, bootstrap=[first.address])
+    await second.start()
+    hosts = second.hosts()
+    assert "127.0.0.1" in hosts  # from there first is reached, and there it sees us
+    assert hosts == sorted(hosts, key=lambda host: host == "127.0.0.1")
+    assert second.address.rpartition(":")[0] == hosts[0]
+    for node, udp in ((first, here), (second, everywhere)):
+        await node.close()
+        await node.close()
+        udp.close()
+
+
+async def test_starting_twice_is_a_mistake(start_node: StartNode) -> None:
+    node = await start_node()
+    with pytest.raises(RuntimeError, match="started before"):
+        await node.start()
+
+
 async def test_a_bootstrap_node_that_is_not_there_is_named() -> None:
     udp = await UdpSocket.open("127.0.0.1")
     free = await UdpSocket.open("127.0.0.1")

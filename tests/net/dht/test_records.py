@@ -63,5 +63,8 @@ def test_limits() -> None:
     assert len(record.raw) == MAX_RECORD_SIZE == 286
     with pytest.raises(ValueError, match="holds 8 addresses, not 9"):
         sign_announcement(KEY_PAIR, TOPIC, [V6] * 9, seq=1, expiry=2)
+    for port in (0, 65536, -1):
+        with pytest.raises(ValueError, match=r"1\.\.65535"):
+            sign_announcement(KEY_PAIR, TOPIC, [("1.2.3.4", port)], seq=1, expiry=2)
     with pytest.raises(ValueError, match="20 bytes, not 32"):
         sign_announcement(KEY_PAIR, bytes(32), [V6], seq=1, expiry=2)
