@@ -18,7 +18,7 @@ from feedlog.errors import ForkConflict, InvalidProof
 from feedlog.flat_tree import NodeIndex
 from feedlog.head import Head
 from feedlog.log import Log
-from feedlog.merkle import Roots
+from feedlog.merkle import Roots, TreeNode
 from feedlog.proof import Verified
 from feedlog.proof_codec import MAX_LENGTH
 from feedlog.storage import Reader
@@ -46,27 +46,29 @@ def kept_length(
 
 
 class _Shown:
-    """The hashes of the nodes that a proof has shown; a hash commits to its node's size."""
+    """The nodes that a proof has shown, by index.
+
+    Only those with their size: they are stored together with their sibling, so that
+    what lies below them can be proven on. A bare hash can contradict, but not link.
+    """
 
     def __init__(self, verified: Verified) -> None:
-        self._hashes = verified.hashes
+        self.hashes = verified.hashes
         self._nodes = verified.nodes
         self._runs = sorted(verified.runs, key=lambda run: run[0])
         self._starts = [start for start, _ in self._runs]
 
-    def get(self, index: NodeIndex) -> bytes | None:
-        """Return a node's hash, or None where it was not shown."""
+    def get(self, index: NodeIndex) -> TreeNode | None:
+        """Return a node, or None where it was not shown."""
         if index in self._nodes:
-            return self._nodes[index][1]
-        if index in self._hashes:
-            return self._hashes[index]
+            return self._nodes[index]
         block, level = flat_tree.last_block(index), flat_tree.level(index)
         at = bisect_right(self._starts, block) - 1
         if at < 0:
             return None
         start, columns = self._runs[at]
         column = columns[block - start] if block < start + len(columns) else []
-        return column[level][1] if level < len(column) else None
+        return column[level] if level < len(column) else None
 
 
 def _common(reader: Reader, log: Log, limit: int, shown: _Shown) -> int:
@@ -79,9 +81,8 @@ def _common(reader: Reader, log: Log, limit: int, shown: _Shown) -> int:
         level = min((at or MAX_LENGTH) & -(at or MAX_LENGTH), limit - at).bit_length() - 1
         for candidate in range(level, -1, -1):
             index = flat_tree.node(candidate, at >> candidate)
-            digest = shown.get(index)
-            stored = log.find_nodes(reader, [index]) if digest else {}
-            if stored and stored[index][1] == digest:
+            node = shown.get(index)
+            if node is not None and log.find_nodes(reader, [index]).get(index) == node:
                 at += 1 << candidate
                 break
         else:
@@ -93,12 +94,11 @@ def _require_extension(reader: Reader, log: Log, ours: Head, head: Head, shown: 
     """Check that a longer head extends ours, though the proof does not build on our length."""
     roots = flat_tree.roots(ours.length)
     unshown = False
-    for index, (_, stored) in zip(roots, log.nodes(reader, roots), strict=True):
-        digest = shown.get(index)
-        if digest is None:
-            unshown = True
-        elif digest != stored:
+    for index, stored in zip(roots, log.nodes(reader, roots), strict=True):
+        node = shown.get(index)
+        if (node or stored) != stored or shown.hashes.get(index, stored[1]) != stored[1]:
             raise ForkConflict(ours, head)
+        unshown = unshown or node is None
     if unshown:
         raise InvalidProof(
             f"proof does not show that length {head.length} extends length {ours.length}: "

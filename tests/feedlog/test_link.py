@@ -34,8 +34,7 @@ def linked(ours: Feed, proof: Proof) -> int:
 def test_honest_heads(length: int) -> None:
     ours = written(length)
     for other in range(1, 18):
-        proof = written(other).prove(hashes=flat_tree.roots(min(length, other)))
-        assert linked(ours, proof) == length
+        assert linked(ours, written(other).prove(range(min(length, other)))) == length
 
 
 @pytest.mark.parametrize("length", range(1, 17))
@@ -56,6 +55,13 @@ def test_newer_forks_keep_the_longest_prefix_that_all_blocks_show(length: int) -
             feed = written(other, common, fork=1)
             assert linked(ours, feed.prove(range(other))) == common
             assert linked(ours, feed.prove()) <= common
+
+
+def test_bare_hashes_do_not_link() -> None:
+    """They are not stored, and without them what is below our roots could not be proven on."""
+    proof = written(12).prove(hashes=flat_tree.roots(5))
+    with pytest.raises(InvalidProof, match="prove it with since=5"):
+        linked(written(5), proof)
 
 
 def test_older_forks() -> None:
