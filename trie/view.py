@@ -125,6 +125,7 @@ class View(Mapping[Any, Any]):
         """Return the blocks that `get(key)` reads, up to `limit`, as far as they are held here.
 
         This is what a serving peer sends for a key. Listings have the same: `items(...).walk()`.
+        Raises `BlockMissing` where not even the header is held.
         """
         version, space = self._where()
         raw = space.encode_key(key)

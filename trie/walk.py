@@ -12,6 +12,7 @@ are named and not read.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from feedlog import BlockMissing
 from trie import node as node_format
@@ -65,14 +66,12 @@ class RecordingNodes(Nodes):
 
 def walk(shared: Nodes, version: int, read: Read, limit: int) -> list[int]:
     """Return the blocks that `read` touches in a version, as far as copy and limit go."""
-    nodes = None
-    try:
-        if version > 0 and limit > 0:
-            nodes = RecordingNodes(shared, limit)
-            _run(nodes, version, read)
-    except (BlockMissing, _Enough):
-        pass
-    return list(nodes.touched) if nodes else []
+    if version < 1 or limit < 1:
+        return []
+    nodes = RecordingNodes(shared, limit)
+    with suppress(BlockMissing, _Enough):
+        _run(nodes, version, read)
+    return list(nodes.touched)
 
 
 def touched(shared: Nodes, version: int, read: Read) -> list[int]:
