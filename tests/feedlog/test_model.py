@@ -164,7 +164,13 @@ class Model(RuleBasedStateMachine):
     def follow(self, data: st.DataObject) -> None:
         wanted = self.wanted(data, len(self.blocks))
         since = self.common if self.fork != self.copy_fork else len(self.copied)
-        self.copy.apply(self.carried(self.feed.prove(wanted, since=since)))
+        proof = self.carried(self.feed.prove(wanted, since=since))
+        try:
+            self.copy.apply(proof)
+        except InvalidProof:  # a sparse replica may lack the roots of `since`
+            assert self.fork != self.copy_fork
+            assert not self.copy_held.issuperset(range(since))
+            return
         self.meet(wanted, {i for i in self.copy_held if i < self.common})
 
     @precondition(lambda self: self.heads)
