@@ -16,7 +16,6 @@ Knows transactions and locks. Must not know keys or values. docs/spec/store.md, 
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import shutil
@@ -29,8 +28,9 @@ from weakref import ref
 
 import lmdb
 
-from feedlog.errors import CorruptError, NotWritable, StoreError
-from feedlog.lmdb_file import check_data_file
+from feedlog.errors import NotWritable, StoreError
+from feedlog.lmdb_directory import DATA_FILE, MAX_READERS, PRIVATE_FILE, StoreDirectory
+from feedlog.lmdb_errors import explain
 
 Durability = Literal["durable", "relaxed"]
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
@@ -39,15 +39,6 @@ DEFAULT_MAP_SIZE = 2**40
 """Address space reserved for a store: it costs nothing until it is used."""
 SMALLEST_DEFAULT_MAP = 2**24
 """Where address space is rationed, halving the default stops here."""
-MAX_READERS = 1022
-"""Read transactions open at once, in all processes: 64 KiB of lock file."""
-READER_TABLE_SIZE = 64 * (MAX_READERS + 2)
-PRIVATE_FILE, PRIVATE_DIRECTORY = 0o600, 0o700
-"""A store holds a secret key: only its owner may read it."""
-
-DATA_FILE, LOCK_FILE, WRITER_FILE = "data.mdb", "lock.mdb", "writer.lock"
-INITIALISED = b"feedlog store\n"
-"""What `writer.lock` holds once the data file has been created."""
 
 
 class Carried(Protocol):
@@ -73,82 +64,45 @@ class MappedEnvironment:
     ) -> None:
         self.path = path
         self.read_only = read_only
+        self._durability = durability
         self.remapping = threading.RLock()
         self._writing = threading.Lock()
         self._under_way = False
+        self._closed = False
         self._readers: set[ref[Carried]] = set()
-        self._writer_fd = -1
         try:
-            self._require_place(create=create and not read_only)
-            self.env = self._open_checked(map_size, durability)
-            self.env.reader_check()
-        except BaseException as error:
-            self._close_writer_file()
-            if isinstance(error, lmdb.Error | OSError):
-                raise self.explain(error) from error
-            raise
+            self._directory = StoreDirectory(path, create=create, read_only=read_only)
+            try:
+                with self._directory.opening(durable=durability == "durable"):
+                    self.env = self._open(map_size, durability)
+                self.env.reader_check()
+            except BaseException:
+                self._directory.release()
+                raise
+        except (lmdb.Error, OSError) as error:
+            raise explain(error, path) from error
 
     def close(self) -> None:
-        """Release the map and the lock file, once other threads have stopped writing."""
+        """Release the map and the locks, once other threads have stopped writing."""
         with self._writing:
-            self.env.close()
-            self._close_writer_file()
+            try:
+                if self._durability == "relaxed":
+                    self.sync()
+            finally:
+                self._closed = True
+                self.env.close()
+                self._directory.close()
 
-    def _close_writer_file(self) -> None:
-        if self._writer_fd >= 0:
-            os.close(self._writer_fd)
-            self._writer_fd = -1
+    def sync(self) -> None:
+        """Bring all commits to the disk."""
+        if self.read_only or self._closed:
+            return
+        try:
+            self.env.sync(True)
+        except lmdb.Error as error:
+            raise explain(error, self.path) from error
 
     # Opening
-
-    def _require_place(self, *, create: bool) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise StoreError(f"{self.path} is a file; a store is a directory")
-        if create:
-            self.path.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-        elif not (self.path / DATA_FILE).exists():
-            raise StoreError(f"there is no store at {self.path}")
-
-    def _open_checked(self, map_size: int | None, durability: Durability) -> lmdb.Environment:
-        if self.read_only:
-            check_data_file(self.path / DATA_FILE)
-            return self._open(map_size, durability)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        self._writer_fd = os.open(self.path / WRITER_FILE, flags, PRIVATE_FILE)
-        if os.pread(self._writer_fd, len(INITIALISED), 0) == INITIALISED:
-            check_data_file(self.path / DATA_FILE)
-            return self._open(map_size, durability)
-        fcntl.flock(self._writer_fd, fcntl.LOCK_EX)  # of several creators one comes first
-        try:
-            if os.pread(self._writer_fd, len(INITIALISED), 0) != INITIALISED:
-                self._reserve_lock_file()
-            env = self._open(map_size, durability)
-            os.pwrite(self._writer_fd, INITIALISED, 0)
-            if durability == "durable":
-                self._sync_directories()
-        finally:
-            fcntl.flock(self._writer_fd, fcntl.LOCK_UN)
-        return env
-
-    def _reserve_lock_file(self) -> None:
-        """Give the lock file its room: LMDB writes it through a map, where a full disk kills."""
-        data = self.path / DATA_FILE
-        if data.exists() and data.stat().st_size > 0:
-            check_data_file(data)
-        fd = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
-        try:
-            os.posix_fallocate(fd, 0, READER_TABLE_SIZE)
-        finally:
-            os.close(fd)
-
-    def _sync_directories(self) -> None:
-        os.fsync(self._writer_fd)
-        for directory in (self.path, self.path.parent):
-            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
 
     def _open(self, map_size: int | None, durability: Durability) -> lmdb.Environment:
         size = map_size or min(DEFAULT_MAP_SIZE, sys.maxsize // 4 + 1)
@@ -185,7 +139,7 @@ class MappedEnvironment:
             try:
                 return self._adopting_begin(write=False)
             except lmdb.Error as error:
-                raise self.explain(error) from error
+                raise explain(error, self.path) from error
 
     def track(self, reader: Carried) -> ref[Carried]:
         """Carry this reader over whenever the map changes, until `untrack` or its death."""
@@ -207,21 +161,18 @@ class MappedEnvironment:
         if self.read_only:
             raise NotWritable(f"the store at {self.path} was opened read-only")
         self._writing.acquire()  # a `with` cannot span two methods
-        if self._writer_fd < 0:
-            self._writing.release()
-            raise StoreError(f"the store at {self.path} is closed")
         try:
-            fcntl.flock(self._writer_fd, fcntl.LOCK_EX)
+            self._directory.lock_writer()
         except BaseException as error:
             self._writing.release()
             if isinstance(error, OSError):
-                raise self.explain(error) from error
+                raise explain(error, self.path) from error
             raise
 
     def unlock_writer(self) -> None:
         """Let the next writer in."""
         try:
-            fcntl.flock(self._writer_fd, fcntl.LOCK_UN)
+            self._directory.unlock_writer()
         finally:
             self._writing.release()
 
@@ -235,7 +186,7 @@ class MappedEnvironment:
             try:
                 return self._adopting_begin(write=True)
             except lmdb.Error as error:
-                raise self.explain(error) from error
+                raise explain(error, self.path) from error
 
     # Remapping
 
@@ -273,7 +224,7 @@ class MappedEnvironment:
                 if reader.closed:
                     reader.txn.abort()
         except lmdb.Error as error:
-            raise self.explain(error) from error
+            raise explain(error, self.path) from error
         finally:
             self._under_way = False
 
@@ -298,45 +249,6 @@ class MappedEnvironment:
             return lmdb.Environment(directory, map_size=size, readonly=True, lock=False)
         finally:
             shutil.rmtree(directory)
-
-    # Errors
-
-    def explain(self, error: lmdb.Error | OSError) -> StoreError | ValueError:
-        """Say in one sentence what LMDB or the system meant."""
-        return explain(error, self.path)
-
-
-SENTENCES: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
-    (lmdb.DiskError, StoreError, "the disk of the store at {path} is full ({error})"),
-    (lmdb.CorruptedError, CorruptError, "the store at {path} is damaged ({error})"),
-    (lmdb.PageNotFoundError, CorruptError, "the store at {path} is damaged ({error})"),
-    (lmdb.InvalidError, CorruptError, "the file at {path} is not a store ({error})"),
-    (lmdb.VersionMismatchError, StoreError, "{path} is of another version of LMDB ({error})"),
-    (lmdb.PanicError, StoreError, "writing to {path} failed, open the store again ({error})"),
-    (lmdb.ReadersFullError, StoreError, "too many read transactions are open on {path} ({error})"),
-    (lmdb.TxnFullError, StoreError, "the transaction is too large for {path} ({error})"),
-    (lmdb.ReadonlyError, StoreError, "permission to use the store at {path} was denied ({error})"),
-    (PermissionError, StoreError, "permission to use the store at {path} was denied ({error})"),
-)
-PHRASES = (
-    ("already open", "the store at {path} is already open in this process"),
-    ("closed/deleted/dropped", "the transaction, or the store at {path}, is closed"),
-    ("Permission denied", "permission to use the store at {path} was denied ({error})"),
-    ("No space left", "the disk of the store at {path} is full ({error})"),
-    ("", "the store at {path} cannot be used ({error})"),
-)
-"""For errors that py-lmdb and the system tell apart by their text only."""
-
-
-def explain(error: lmdb.Error | OSError, path: Path) -> StoreError | ValueError:
-    """Say in one sentence what LMDB or the system meant."""
-    if isinstance(error, lmdb.BadValsizeError):
-        return ValueError("a key has 1 to 511 bytes, and a value less than 4 GiB")
-    for cause, kind, sentence in SENTENCES:
-        if isinstance(error, cause):
-            return kind(sentence.format(path=path, error=error))
-    sentence = next(sentence for phrase, sentence in PHRASES if phrase in str(error))
-    return StoreError(sentence.format(path=path, error=error))
 
 
 def can_map(size: int) -> bool:

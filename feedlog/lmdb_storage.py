@@ -29,6 +29,7 @@ import lmdb
 
 from feedlog.checksum import seal, unseal
 from feedlog.errors import StoreError
+from feedlog.lmdb_errors import explain
 from feedlog.lmdb_map import Durability, MappedEnvironment, Transaction
 from feedlog.storage import check_key
 from feedlog.transaction import Chunk, Entry, WriteBlock, scan_chunks
@@ -99,7 +100,7 @@ class LmdbReader:
             if self.lost is not None:
                 raise StoreError(self.lost) from error
             if self.txn is txn:
-                raise self._mapped.explain(error) from error
+                raise explain(error, self._mapped.path) from error
 
 
 class EndedTransaction:
@@ -259,7 +260,7 @@ class LmdbWriter:
 
     def _failure(self, error: lmdb.Error) -> StoreError | ValueError:
         self.broken = True
-        return self._mapped.explain(error)
+        return explain(error, self._mapped.path)
 
 
 class LmdbStorage:
@@ -354,10 +355,7 @@ class LmdbStorage:
 
     def sync(self) -> None:
         """Bring all commits to the disk; needed with relaxed durability only."""
-        try:
-            self._mapped.env.sync(True)
-        except lmdb.Error as error:
-            raise self._mapped.explain(error) from error
+        self._mapped.sync()
 
     def close(self) -> None:
         """Release everything; further use raises `StoreError`."""

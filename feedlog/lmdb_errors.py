@@ -1,0 +1,45 @@
+"""What LMDB and the system say, in one sentence for the user.
+
+Knows error classes and texts. Must not know files or transactions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lmdb
+
+from feedlog.errors import CorruptError, StoreError
+
+SENTENCES: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
+    (lmdb.DiskError, StoreError, "the disk of the store at {path} is full ({error})"),
+    (lmdb.CorruptedError, CorruptError, "the store at {path} is damaged ({error})"),
+    (lmdb.PageNotFoundError, CorruptError, "the store at {path} is damaged ({error})"),
+    (lmdb.InvalidError, CorruptError, "the file at {path} is not a store ({error})"),
+    (lmdb.VersionMismatchError, StoreError, "{path} is of another version of LMDB ({error})"),
+    (lmdb.PanicError, StoreError, "writing to {path} failed, open the store again ({error})"),
+    (lmdb.ReadersFullError, StoreError, "too many read transactions are open on {path} ({error})"),
+    (lmdb.TxnFullError, StoreError, "the transaction is too large for {path} ({error})"),
+    (lmdb.ReadonlyError, StoreError, "permission to use the store at {path} was denied ({error})"),
+    (PermissionError, StoreError, "permission to use the store at {path} was denied ({error})"),
+)
+PHRASES = (
+    ("already open", "the store at {path} is already open in this process"),
+    ("closed/deleted/dropped", "the transaction, or the store at {path}, is closed"),
+    ("Permission denied", "permission to use the store at {path} was denied ({error})"),
+    ("No space left", "the disk of the store at {path} is full ({error})"),
+    ("Cannot allocate memory", "there is no address space left to map {path} ({error})"),
+    ("", "the store at {path} cannot be used ({error})"),
+)
+"""For errors that LMDB's binding and the system tell apart by their text only."""
+
+
+def explain(error: lmdb.Error | OSError, path: Path) -> StoreError | ValueError:
+    """Return the error to raise; `ValueError` where the caller's key or value does not fit."""
+    if isinstance(error, lmdb.BadValsizeError):
+        return ValueError("a key has 1 to 511 bytes, and a value less than 4 GiB")
+    for cause, kind, sentence in SENTENCES:
+        if isinstance(error, cause):
+            return kind(sentence.format(path=path, error=error))
+    sentence = next(sentence for phrase, sentence in PHRASES if phrase in str(error))
+    return StoreError(sentence.format(path=path, error=error))
