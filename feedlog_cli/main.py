@@ -20,16 +20,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from feedlog import FeedlogError
+from feedlog import BlockMissing, FeedlogError
 from feedlog_cli import tries
+from feedlog_cli.clear import clear
+from feedlog_cli.clone import clone
+from feedlog_cli.dht import dht
 from feedlog_cli.errors import CommandError
 from feedlog_cli.info import info
 from feedlog_cli.proving import prove, verify
 from feedlog_cli.publish import publish
+from feedlog_cli.read import read
 from feedlog_cli.reading import cat, get
+from feedlog_cli.share import share
 from feedlog_cli.writing import append, create
 
-LOGS, DIRECTORIES, TRIES = "Logs", "Directories", "Tries"
+LOGS, DIRECTORIES, TRIES, NETWORK = "Logs", "Directories", "Tries", "Network"
 
 Command = tuple[str, Callable[..., None], tuple[str, ...]]
 
@@ -44,7 +49,11 @@ COMMANDS: tuple[Command, ...] = (
             "journalctl -o cat | feedlog append journal",
         ),
     ),
-    (LOGS, get, ("feedlog get news 0", "feedlog get photos 12 > cat.jpg")),
+    (
+        LOGS,
+        get,
+        ("feedlog get news 0", "feedlog get photos 12 > cat.jpg", "feedlog get KEY 500000"),
+    ),
     (LOGS, cat, ("feedlog cat news", "feedlog cat news --range=-10:", "feedlog cat photos --raw")),
     (LOGS, info, ("feedlog info", "feedlog info news", "feedlog info --json")),
     (LOGS, prove, ("feedlog prove news 7 -o seven.proof", "feedlog prove news 0:100 -o p")),
@@ -53,7 +62,37 @@ COMMANDS: tuple[Command, ...] = (
         publish,
         ("feedlog publish ./docs", "feedlog publish src --include '*.py' --exclude __pycache__"),
     ),
+    (
+        DIRECTORIES,
+        read,
+        (
+            "feedlog read KEY asyncio/events.py --bootstrap 198.51.100.7:49737",
+            "feedlog read docs guide/start.md guide/end.md --output ./copy",
+        ),
+    ),
     (LOGS, verify, ("feedlog verify KEY seven.proof", "feedlog verify KEY seven.proof --raw")),
+    (LOGS, clear, ("feedlog clear news 0:1000", "feedlog clear KEY 0:")),
+    (
+        NETWORK,
+        dht,
+        ("feedlog dht", "feedlog dht --port 5000 --bootstrap 198.51.100.7:49737"),
+    ),
+    (
+        NETWORK,
+        share,
+        (
+            "feedlog share news --bootstrap 198.51.100.7:49737",
+            "feedlog share",
+        ),
+    ),
+    (
+        NETWORK,
+        clone,
+        (
+            "feedlog clone KEY --bootstrap 198.51.100.7:49737",
+            "feedlog clone KEY --range=-1000:",
+        ),
+    ),
 )
 """Panel of the help, function, examples."""
 
@@ -152,6 +191,8 @@ def end(error: BaseException) -> NoReturn:
 
 def one_line(error: BaseException) -> str:
     """Return the message of an error: the system's without its number."""
+    if isinstance(error, BlockMissing):
+        return f"{error}; peers may have it: give --bootstrap, or `feedlog clone` the feed"
     if isinstance(error, OSError) and error.strerror:
         named = error.filename if error.filename is not None else ""
         return f"{named}: {error.strerror}" if named else error.strerror

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-def say(text: str) -> None:
-    """Print a line of the result."""
-    print(text)  # noqa: T201 - stdout is what a command line tool is for
+def say(text: str, *, flush: bool = False) -> None:
+    """Print a line of the result; a command that goes on running flushes."""
+    print(text, flush=flush)  # noqa: T201 - stdout is what a command line tool is for
 
 
 def note(text: str) -> None:
@@ -23,8 +23,13 @@ def note(text: str) -> None:
 
 
 def say_json(value: object) -> None:
-    """Print one JSON document."""
+    """Print one JSON document; one that spans lines, for people read it too."""
     say(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def say_json_line(value: object) -> None:
+    """Print a JSON document on one line, at once: for commands that go on running."""
+    say(json.dumps(value, ensure_ascii=False), flush=True)
 
 
 def write_bytes(chunks: Iterable[bytes]) -> None:

@@ -57,6 +57,13 @@ def find_feed(store: Store, text: str) -> Feed:
     )
 
 
+def find_or_follow(store: Store, text: str, *, remote: bool) -> Feed:
+    """Return a feed as `find_feed` does; where peers can be asked, a key that is new as well."""
+    if remote and looks_like_key(text):
+        return store.feed(key=parse_key(text))
+    return find_feed(store, text)
+
+
 def looks_like_key(text: str) -> bool:
     """Tell whether the text can only be a key and not a name."""
     try:

@@ -1,4 +1,4 @@
-"""`feedlog get` and `feedlog cat`: blocks to stdout."""
+"""`feedlog get` and `feedlog cat`: blocks to stdout, from the store or from peers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
+from feedlog import BlockMissing, Feed, Store
 from feedlog_cli.blocks import parse_range
 from feedlog_cli.errors import UsageError
-from feedlog_cli.options import FeedName, Json, StorePath
+from feedlog_cli.network import TIMEOUT, explaining, following, visiting
+from feedlog_cli.options import Bootstrap, FeedName, Json, StorePath, Timeout
 from feedlog_cli.output import say_json, write_bytes
-from feedlog_cli.places import find_feed, open_store
+from feedlog_cli.places import check_addresses, find_or_follow, open_store
+from feedlog_cli.running import run_to_end
 
 
 def get(
@@ -20,22 +23,45 @@ def get(
     block: Annotated[
         str, typer.Argument(metavar="BLOCK", show_default=False, help="The block's number.")
     ],
+    bootstrap: Bootstrap = None,
+    timeout: Timeout = TIMEOUT,
     store: StorePath = None,
     as_json: Json = False,
 ) -> None:
-    """Print one block, byte for byte."""
-    with open_store(store, read_only=True) as opened:
-        feed = find_feed(opened, name)
-        wanted = parse_range(block, feed.length)
-        if ":" in block:
-            raise UsageError(f"get prints one block; `feedlog cat --range {block}` prints several")
-        index = wanted.start
-        data = feed[index]
+    """Print one block, byte for byte.
+
+    With --bootstrap a block of somebody else's feed is fetched from peers, and nothing but
+    that block and the hashes that prove it.
+    """
+    if ":" in block:
+        raise UsageError(f"get prints one block; `feedlog cat --range {block}` prints several")
+    addresses = check_addresses(bootstrap)
+    with open_store(store, create=bool(addresses)) as opened:
+        feed = find_or_follow(opened, name, remote=bool(addresses))
+        try:
+            index = parse_range(block, feed.length).start
+            data = feed[index]
+        except (IndexError, BlockMissing):
+            if not addresses or feed.writable:
+                raise
+            work = fetch_block(opened, feed, block, addresses, timeout)
+            index, data = run_to_end(work)
     if as_json:
         encoded = base64.b64encode(data).decode()
         say_json({"index": index, "size": len(data), "base64": encoded})
         return
     write_bytes([data, b"\n"] if sys.stdout.isatty() else [data])
+
+
+async def fetch_block(
+    store: Store, feed: Feed, block: str, bootstrap: list[str], seconds: float
+) -> tuple[int, bytes]:
+    """Return a block that peers have, and its number."""
+    async with visiting(store, bootstrap) as node, following(node, feed.key) as remote:
+        with explaining(remote, bootstrap, seconds):
+            length = await remote.update(timeout=seconds)
+            index = parse_range(block, length).start
+            return index, await remote.get(index, timeout=seconds)
 
 
 def cat(
@@ -46,10 +72,50 @@ def cat(
     raw: Annotated[
         bool, typer.Option("--raw", "-r", help="Blocks end to end, with no newline after each.")
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", "-f", help="Go on with what is appended, until Ctrl-C."),
+    ] = False,
+    bootstrap: Bootstrap = None,
+    timeout: Timeout = TIMEOUT,
     store: StorePath = None,
 ) -> None:
-    """Print the blocks of a feed in order, each followed by a newline."""
+    """Print the blocks of a feed in order, each followed by a newline.
+
+    With --bootstrap those of somebody else's feed are fetched from peers.
+    """
     end = b"" if raw else b"\n"
-    with open_store(store, read_only=True) as opened:
-        feed = find_feed(opened, name)
-        write_bytes(feed[index] + end for index in parse_range(span, feed.length))
+    addresses = check_addresses(bootstrap)
+    with open_store(store, create=bool(addresses)) as opened:
+        feed = find_or_follow(opened, name, remote=bool(addresses))
+        if addresses and not feed.writable:
+            run_to_end(stream(opened, feed, span, addresses, timeout, end=end, live=live))
+        elif live:
+            raise UsageError("--live follows somebody else's feed: give its key and --bootstrap")
+        else:
+            write_bytes(feed[index] + end for index in parse_range(span, feed.length))
+
+
+async def stream(
+    store: Store,
+    feed: Feed,
+    span: str,
+    bootstrap: list[str],
+    seconds: float,
+    *,
+    end: bytes,
+    live: bool,
+) -> None:
+    """Print blocks as they come from peers, reading ahead."""
+    async with visiting(store, bootstrap) as node, following(node, feed.key) as remote:
+        with explaining(remote, bootstrap, seconds):
+            length = await remote.update(timeout=seconds)
+        wanted = parse_range(span, length)
+        left = len(wanted)
+        if not left and not live:
+            return
+        async for block in remote.live(wanted.start):
+            write_bytes([block + end])
+            left -= 1
+            if not left and not live:
+                return

@@ -10,17 +10,30 @@ from typing import Annotated, Any
 
 import typer
 
+from feedlog import Feed, Store
 from feedlog_cli.errors import CommandError, UsageError
-from feedlog_cli.options import FeedName, Json, StorePath
+from feedlog_cli.network import TIMEOUT, explaining, following, visiting
+from feedlog_cli.options import Bootstrap, FeedName, Json, StorePath, Timeout
 from feedlog_cli.output import note, printable, say, say_json, write_bytes
-from feedlog_cli.places import find_feed, looks_like_key, open_store
+from feedlog_cli.places import (
+    check_addresses,
+    find_feed,
+    find_or_follow,
+    looks_like_key,
+    open_store,
+)
 from feedlog_cli.proving import preview
+from feedlog_cli.remote_trie import RemoteTrie
+from feedlog_cli.running import run_to_end
 from trie import Trie
 
 TrieKey = Annotated[
     str,
     typer.Argument(metavar="KEY", show_default=False, help="The key, as path/with/parts."),
 ]
+
+MISSING = object()
+"""Stands for the value of a key that has none: None may be a value."""
 
 
 def put(
@@ -64,16 +77,37 @@ def get(
         int | None,
         typer.Option("--at", metavar="VERSION", show_default="the latest", help="An old version."),
     ] = None,
+    bootstrap: Bootstrap = None,
+    timeout: Timeout = TIMEOUT,
     store: StorePath = None,
 ) -> None:
-    """Print the value of a key, byte for byte; exits with 1 where it has none."""
-    with open_store(store, read_only=True) as opened:
-        trie = Trie(find_feed(opened, name))
-        view = trie if version is None else trie.at(version)
-        if key not in view:
-            raise CommandError(f"{name} has no key {key!r}")
-        data = to_bytes(view[key])
+    """Print the value of a key, byte for byte; exits with 1 where it has none.
+
+    With --bootstrap somebody else's trie is asked, in one round trip and without
+    downloading it. What its peers answer is checked.
+    """
+    addresses = check_addresses(bootstrap)
+    with open_store(store, create=bool(addresses)) as opened:
+        feed = find_or_follow(opened, name, remote=bool(addresses))
+        if addresses and not feed.writable:
+            value = run_to_end(get_remote(opened, feed, key, version, addresses, timeout))
+        else:
+            trie = Trie(feed)
+            value = (trie if version is None else trie.at(version)).get(key, MISSING)
+    if value is MISSING:
+        raise CommandError(f"{name} has no key {key!r}")
+    data = to_bytes(value)
     write_bytes([data, b"\n"] if sys.stdout.isatty() else [data])
+
+
+async def get_remote(
+    store: Store, feed: Feed, key: str, version: int | None, bootstrap: list[str], seconds: float
+) -> Any:
+    """Return a value that peers have, or MISSING."""
+    async with visiting(store, bootstrap) as node, following(node, feed.key) as remote:
+        with explaining(remote, bootstrap, seconds):
+            trie = RemoteTrie(remote, version=version, timeout=seconds)
+            return await trie.get(key, MISSING)
 
 
 def ls(
@@ -86,18 +120,39 @@ def ls(
         bool, typer.Option("--recursive", "-R", help="Everything below, not one level.")
     ] = False,
     long: Annotated[bool, typer.Option("--long", "-l", help="Print the values too.")] = False,
+    bootstrap: Bootstrap = None,
+    timeout: Timeout = TIMEOUT,
     as_json: Json = False,
     store: StorePath = None,
 ) -> None:
-    """List keys; those that go on below a "/" are shown as one name, as `ls` does."""
-    with open_store(store, read_only=True) as opened:
-        items = Trie(find_feed(opened, name)).items(prefix, recursive=recursive)
-        if as_json:
-            say_json({key: for_json(value) for key, value in items})
-            return
-        for key, value in items:
-            shown = f"\t{preview(to_bytes(value))}" if long and value is not None else ""
-            say(printable(key) + shown)
+    """List keys; those that go on below a "/" are shown as one name, as `ls` does.
+
+    With --bootstrap somebody else's trie is listed, and only what is listed is fetched.
+    """
+    addresses = check_addresses(bootstrap)
+    with open_store(store, create=bool(addresses)) as opened:
+        feed = find_or_follow(opened, name, remote=bool(addresses))
+        if addresses and not feed.writable:
+            listing = list_remote(opened, feed, prefix, recursive, addresses, timeout)
+            items = run_to_end(listing)
+        else:
+            items = list(Trie(feed).items(prefix, recursive=recursive))
+    if as_json:
+        say_json({key: for_json(value) for key, value in items})
+        return
+    for key, value in items:
+        shown = f"\t{preview(to_bytes(value))}" if long and value is not None else ""
+        say(printable(str(key)) + shown)
+
+
+async def list_remote(
+    store: Store, feed: Feed, prefix: str, recursive: bool, bootstrap: list[str], seconds: float
+) -> list[tuple[Any, Any]]:
+    """Return a listing that peers have."""
+    async with visiting(store, bootstrap) as node, following(node, feed.key) as remote:
+        with explaining(remote, bootstrap, seconds):
+            trie = RemoteTrie(remote, timeout=seconds)
+            return [item async for item in trie.items(prefix, recursive=recursive)]
 
 
 def delete(name: FeedName, key: TrieKey, store: StorePath = None) -> None:

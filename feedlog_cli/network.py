@@ -1,0 +1,153 @@
+"""What the commands that talk to peers share: a node, a patient download, and remarks.
+
+Invariant: nothing waits longer than the user's timeout without anything coming in, and
+what is said then names what was tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from feedlog import Store
+from feedlog_cli.errors import CommandError, UsageError
+from feedlog_cli.output import note, plural, printable
+from feedlog_cli.places import check_addresses
+from feedlog_cli.trie_hints import EXTENSION, TrieHints
+from net import DeadlineError, Node, Remote
+from net.carriers.udp import UdpSocket
+from net.dht.node import DhtNode
+
+TIMEOUT = 20.0
+"""Seconds that a command looks for peers, or waits for the next block, by default."""
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is shared is for everybody who has its key
+
+WATCH_INTERVAL = 0.1
+"""Seconds between two looks at what became of attempts to find peers."""
+
+
+def require_bootstrap(addresses: list[str] | None) -> list[str]:
+    """Return the bootstrap addresses; without any a search would find nobody."""
+    if not addresses:
+        raise UsageError(
+            "give the address of a DHT node: --bootstrap HOST:PORT, or FEEDLOG_BOOTSTRAP; "
+            "`feedlog dht` runs one"
+        )
+    return check_addresses(addresses)
+
+
+@asynccontextmanager
+async def serving(
+    store: Store, bootstrap: list[str], *, host: str, port: int
+) -> AsyncIterator[Node]:
+    """Run a node that stays, and answers the questions of readers of tries."""
+    node = Node(store, bootstrap=bootstrap, host=host, port=port)
+    node.extension(EXTENSION, TrieHints())
+    async with node:
+        yield node
+
+
+@asynccontextmanager
+async def visiting(store: Store, bootstrap: list[str]) -> AsyncIterator[Node]:
+    """Run a node for one errand: others shall not count on it when it is gone again.
+
+    Raises `NetError` at once when no bootstrap node answers.
+    """
+    udp = await UdpSocket.open(EVERYWHERE)
+    try:
+        pair = store.key_pair("node")
+        async with (
+            DhtNode(pair, udp, bootstrap=bootstrap, ephemeral=True) as discovery,
+            Node(store, discovery=discovery) as node,
+        ):
+            node.extension(EXTENSION, TrieHints())
+            yield node
+    finally:
+        udp.close()
+
+
+@asynccontextmanager
+async def following(
+    node: Node, key: bytes, *, said: set[str] | None = None
+) -> AsyncIterator[Remote]:
+    """Follow a feed, with remarks on stderr about peers that turn out to be of no use.
+
+    `said` is shared by feeds of one command, so that nothing is said twice.
+    """
+    remote = await node.follow(key)
+    seen = set() if said is None else said
+    watcher = asyncio.create_task(_watch(remote, seen))
+    try:
+        yield remote
+    finally:
+        watcher.cancel()
+        _remark(remote, seen)
+        await remote.close()
+
+
+async def _watch(remote: Remote, seen: set[str]) -> None:
+    while True:
+        await asyncio.sleep(WATCH_INTERVAL)
+        _remark(remote, seen)
+
+
+def _remark(remote: Remote, seen: set[str]) -> None:
+    for attempt in tuple(remote.attempts):
+        if attempt not in seen:
+            seen.add(attempt)
+            remark = for_people(attempt)
+            if remark:
+                note(f"= {remark}")
+
+
+def for_people(attempt: str) -> str:
+    """Return what a report of a failed attempt means to a user; nothing for what is usual."""
+    if attempt.startswith("no announcement") or attempt.endswith("is banned"):
+        return ""  # an error says the first, if it matters; the second follows from a refusal
+    peer, left, reason = attempt.partition(" left: ")
+    if left and reason.startswith("proof"):
+        return f"refused peer {peer}: what it sent is not what the writer signed"
+    return printable(attempt)
+
+
+@contextmanager
+def explaining(remote: Remote, bootstrap: list[str], seconds: float) -> Iterator[None]:
+    """Say it plainly when a deadline passed because nobody announces the feed."""
+    try:
+        yield
+    except DeadlineError as error:
+        if remote.status().peers or any("no announcement" not in one for one in remote.attempts):
+            raise
+        raise CommandError(
+            f"nobody announces {remote.feed.id}: asked {plural(remote.searches, 'time')} "
+            f"in {seconds:g} s, through {', '.join(bootstrap)}"
+        ) from error
+
+
+async def download(
+    remote: Remote,
+    blocks: Iterable[int] | None,
+    progress: Callable[[int, int], None],
+    seconds: float,
+) -> None:
+    """Bring blocks here; raises `CommandError` when nothing has come for some time."""
+    loop = asyncio.get_running_loop()
+    moved = loop.time()
+
+    def moving(done: int, total: int) -> None:
+        nonlocal moved
+        moved = loop.time()
+        progress(done, total)
+
+    task = asyncio.create_task(remote.download(blocks, progress=moving))
+    try:
+        while not task.done():
+            left = moved + seconds - loop.time()
+            if left <= 0:
+                raise CommandError(f"nothing came for {seconds:g} s: {remote.tried()}")
+            await asyncio.wait({task}, timeout=left)
+        task.result()
+    finally:
+        task.cancel()

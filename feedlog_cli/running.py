@@ -1,0 +1,40 @@
+"""Runs the part of a command that waits, and ends it as people and supervisors expect.
+
+Ctrl-C and SIGTERM cancel the work, so that connections say goodbye and stores close.
+A command that fetches something has then failed: 130 or 143. For one that serves until
+it is told to stop, being told so is success: 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine and return what it returns; ends the process with 143 on SIGTERM."""
+
+    async def main() -> T:
+        task = asyncio.current_task()
+        assert task is not None, "asyncio.run runs a task"
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        sys.exit(128 + signal.SIGTERM)
+
+
+async def until_stopped() -> None:
+    """Return when the user or the system asks the process to end."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked.set)
+    await asked.wait()

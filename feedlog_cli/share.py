@@ -1,0 +1,90 @@
+"""`feedlog share`: serves feeds of the store to whoever knows their keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from feedlog import BlockMissing, Feed, Store
+from feedlog_cli.directory import data_key
+from feedlog_cli.errors import CommandError
+from feedlog_cli.network import EVERYWHERE, serving
+from feedlog_cli.options import Bootstrap, Json, StorePath
+from feedlog_cli.output import note, say, say_json_line
+from feedlog_cli.places import check_addresses, find_feed, open_store
+from feedlog_cli.running import run_to_end, until_stopped
+from trie import NotATrie, Trie
+
+
+def share(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FEED", show_default="all", help="Names or keys of feeds."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option("--host", metavar="IP", help="Where to listen.")
+    ] = EVERYWHERE,
+    port: Annotated[
+        int, typer.Option("--port", "-p", metavar="PORT", min=0, max=65535, help="0 takes any.")
+    ] = 0,
+    bootstrap: Bootstrap = None,
+    store: StorePath = None,
+    as_json: Json = False,
+) -> None:
+    """Serve feeds to others until Ctrl-C, as far as they are held here.
+
+    With --bootstrap they are announced there, and readers find them by their keys. Without
+    it this process starts a network, and readers give its address as their --bootstrap.
+    A published directory is shared with its contents. Appends by other processes are served.
+    """
+    addresses = check_addresses(bootstrap)
+    with open_store(store) as opened:
+        chosen = [find_feed(opened, name) for name in names or []]
+        if not names:
+            chosen = [opened.feed(key=each.key) for each in opened.feeds()]
+        if not chosen:
+            raise CommandError("the store has no feeds to share")
+        feeds = with_contents(opened, chosen)
+        run_to_end(serve(opened, feeds, addresses, host, port, as_json))
+
+
+def with_contents(store: Store, feeds: list[Feed]) -> list[Feed]:
+    """Return the feeds, and those that hold the contents of directories among them."""
+    held = {info.key for info in store.feeds()}
+    found = {feed.key: feed for feed in feeds}
+    for feed in feeds:
+        contents = contents_key(feed)
+        if contents in held:
+            found.setdefault(contents, store.feed(key=contents))
+    return list(found.values())
+
+
+def contents_key(feed: Feed) -> bytes | None:
+    """Return the key of a directory's data feed; None for any other feed."""
+    try:
+        return data_key(Trie(feed).header.metadata) if feed.length else None
+    except (NotATrie, BlockMissing):
+        return None
+
+
+async def serve(
+    store: Store,
+    feeds: list[Feed],
+    bootstrap: list[str],
+    host: str,
+    port: int,
+    as_json: bool,
+) -> None:
+    """Announce and serve until the process is told to stop."""
+    async with serving(store, bootstrap, host=host, port=port) as node:
+        for feed in feeds:
+            await node.share(feed)
+        if as_json:
+            shared = [{"key": feed.id, "length": feed.length} for feed in feeds]
+            say_json_line({"address": node.address, "feeds": shared})
+        else:
+            for feed in feeds:
+                say(feed.id, flush=True)
+            note(f"serving at {node.address}; Ctrl-C ends it")
+        await until_stopped()
