@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from typing import overload
 
 from feedlog import catalog, layout
@@ -298,3 +299,17 @@ class Feed(View):
             transaction=self._storage.read(),
             length=length,
         )
+
+    def open(self, *, on_close: Callable[[], None] = lambda: None) -> BufferedReader:
+        """Return the feed's bytes as a file; see `View.open`.
+
+        The file reads a snapshot, which it closes when it is closed: its bytes stay
+        the same whatever happens to the feed.
+        """
+        snapshot = self.snapshot()
+
+        def close() -> None:
+            snapshot.close()
+            on_close()
+
+        return snapshot.open(on_close=close)

@@ -10,12 +10,14 @@ Knows how to read. Must not change anything.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from io import BufferedReader
 from typing import overload
 
 from feedlog import flat_tree, hashing
-from feedlog.encryption import BlockCipher
+from feedlog.byte_file import ByteReader, open_file
+from feedlog.encryption import OVERHEAD, BlockCipher
 from feedlog.errors import BlockMissing, StoreError
 from feedlog.flat_tree import NodeIndex
 from feedlog.head import Head
@@ -184,20 +186,63 @@ class View(ABC):
             assert head is not None, "bytes without a head"
             return self._descend(reader, head.length, byte_offset)
 
-    def _descend(self, reader: Reader, length: int, byte_offset: int) -> tuple[int, int]:
+    def _descend(
+        self, reader: Reader, length: int, byte_offset: int, overhead: int = 0
+    ) -> tuple[int, int]:
+        """Find a byte among the first `length` blocks, `overhead` bytes of each not counted."""
         rest = byte_offset
         for root in flat_tree.roots(length):
             index: NodeIndex = root
-            size, _ = self._log.nodes(reader, [index])[0]
+            size = self._size(reader, index, overhead)
             if rest >= size:
                 rest -= size
                 continue
             while flat_tree.level(index):
                 left, right = flat_tree.children(index)
-                size, _ = self._log.nodes(reader, [left])[0]
+                size = self._size(reader, left, overhead)
                 index, rest = (left, rest) if rest < size else (right, rest - size)
             return index >> 1, rest
         raise StoreError(f"byte {byte_offset} is past the sizes that the tree's nodes state")
+
+    def _size(self, reader: Reader, index: NodeIndex, overhead: int) -> int:
+        start, stop = flat_tree.span(index)
+        return self._log.nodes(reader, [index])[0][0] - overhead * (stop - start)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return `length` bytes of the feed from `offset` on, or fewer where it ends before.
+
+        Counts the bytes of the blocks as they are read: decrypted, where the feed is
+        encrypted and its key is here. Raises `ValueError` for negative numbers,
+        `BlockMissing` for a block, or a tree node on the way, that is not held.
+        """
+        if offset < 0 or length < 0:
+            raise ValueError(f"bytes {offset}..{offset + length} are before the start of the feed")
+        with self._reading() as reader:
+            return self._byte_reader(lambda: nullcontext(reader)).read(offset, length)
+
+    def open(self, *, on_close: Callable[[], None] = lambda: None) -> BufferedReader:
+        """Return the feed's bytes as a file: seekable, read-only, of the length at this moment.
+
+        Offsets count as for `read`, which says what reading raises. `on_close` is
+        called when the file is closed.
+        """
+        return open_file(self._byte_reader(self._reading), on_close)
+
+    def _byte_reader(self, reading: Callable[[], AbstractContextManager[Reader]]) -> ByteReader:
+        with reading() as reader:
+            head, byte_length = self._state(reader)
+        length = head.length if head else 0
+        overhead = OVERHEAD if self._cipher else 0
+
+        def locate(offset: int) -> tuple[int, int]:
+            with reading() as reader:
+                return self._descend(reader, length, offset, overhead)
+
+        def block(index: int) -> bytes:
+            with reading() as reader:
+                return self._block(reader, index)
+
+        return ByteReader(byte_length - overhead * length, locate, block)
 
     # Proofs.
 
