@@ -18,8 +18,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 
-from msgspec import structs
-
 from feedlog import BlockMissing, Feed, Head, InvalidProof
 from feedlog.errors import FeedlogError
 from feedlog.proof import Verified
@@ -356,7 +354,10 @@ class Replication:
         if spans:
             self._events.append(BlocksStored(tuple(spans)))
         sent = arrival.sent
-        if sent is not None and sent.query is not None and sent.base == arrival.proof.length:
+        if sent is None:
+            session.known = (outcome.fork, outcome.length)  # who pushes counts on that
+            session.claim(outcome.fork, outcome.length)
+        elif sent.query is not None and sent.base == arrival.proof.length:
             self._answer(sent.query, outcome)
         if outcome.head is not None:
             session.failures = 0
@@ -366,6 +367,9 @@ class Replication:
         session, sent = arrival.session, arrival.sent
         if isinstance(error, InvalidProof) and self._is_stale(arrival):
             self.counters["stale"] += 1
+            if sent is None:
+                # A push that does not link to what we have: we have missed something.
+                session.claim(arrival.proof.fork, arrival.proof.length)
             if sent is not None and sent.query is not None and not sent.query.done:
                 sent.query.tried.discard(session.number)
         elif isinstance(error, InvalidProof):
@@ -423,8 +427,9 @@ class Replication:
         pushes: dict[int, bytes | None] = {}
         for session in self.sessions:
             self._rebase(session)
-            if session.position >= (head.fork, head.length):
-                continue
+            position = (head.fork, head.length)
+            if session.position >= position and not (self.live and session.known != position):
+                continue  # it has no use for our news, nor we for its pushes
             if before is not None and self._push(session, before, head, pushes):
                 continue
             session.info_due = True
@@ -449,7 +454,7 @@ class Replication:
         if push is None:
             return False
         session.put_encoded(push)
-        session.remote = structs.replace(remote, length=head.length)
+        session.claim(head.fork, head.length)
         session.told.remove(before.length, head.length)
         session.link.have.add(before.length, head.length)
         self._rebase(session)
@@ -488,6 +493,7 @@ class Replication:
         """Return the next message for a peer and whether it is urgent; None for none."""
         if session.info_due:
             session.info_due = False
+            session.known = (self.standing.fork, self.standing.length)
             if not session.greeted:
                 session.greeted = True
                 self._put_haves(session)  # first, so that who learns our length knows what to ask

@@ -27,6 +27,9 @@ MIN_PATIENCE = 1.0
 FIRST_PATIENCE = 3.0
 MAX_PATIENCE = 10.0
 
+CHUNKS = 4
+"""Requests in flight on a link without delay: one is read, sent, verified and stored each."""
+
 RATE_MEMORY = 8
 """Answers after which the best rate is forgotten if it was not reached again."""
 
@@ -52,7 +55,8 @@ class Pace:
         """Bytes that may be in flight."""
         if self.least_round_trip is None:
             return FLOOR
-        return min(MAX_WINDOW, FLOOR + int(2 * self.rate * self.least_round_trip))
+        flight = int(2 * self.rate * self.least_round_trip)
+        return min(MAX_WINDOW, max(FLOOR + flight, CHUNKS * self.chunk))
 
     @property
     def room(self) -> int:

@@ -31,6 +31,8 @@ CHUNK_SPANS = 256
 """Spans of one request."""
 RAREST_OF = 16
 """Next chunks among which the rarest goes first: further on, order is worth more."""
+SCANNED_SPANS = 1024
+"""Spans looked at to find what is rare: a peer may offer every other block."""
 MAX_REQUESTS = 128
 """Requests in flight at one peer: half of what a server lets wait."""
 MAX_COPIES = 2
@@ -182,9 +184,16 @@ class Scheduler:
         return []
 
     def _rarest(self, link: Link, free: Iterator[Span], limit: int) -> list[Span]:
+        """Return a chunk that only this peer has, or of the next ones the one that fewest have."""
         others = [other for other in self.links if other is not link and other.usable]
-        chunks = list(islice(_chunks(free, limit), RAREST_OF))
-        if not chunks or not others:
+        near = list(islice(free, SCANNED_SPANS))
+        alone = near if others else []
+        for other in others:
+            alone = [gap for span in alone for gap in other.have.gaps(*span)][:SCANNED_SPANS]
+        if alone:
+            return _gather(iter(alone), limit)
+        chunks = list(islice(_chunks(iter(near), limit), RAREST_OF))
+        if len(others) < 2 or len(chunks) < 2:
             return chunks[0] if chunks else []
         return min(
             chunks,

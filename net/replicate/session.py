@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec import structs
+
 from feedlog import Proof
 from feedlog.errors import DecodeError
 from net.errors import LimitError, ProtocolError
@@ -107,6 +109,8 @@ class Session:
         self.info_due = True
         self.greeted = False
         """Whether our first Info and what we hold were queued."""
+        self.known = (0, 0)
+        """Fork and length that the peer takes us to have."""
         self.failures = 0
         """Queries in a row in which the peer did not have what it claimed."""
         self.distrusted = False
@@ -124,6 +128,11 @@ class Session:
     def position(self) -> tuple[int, int]:
         """Fork and length that the peer claims; less than any where it claims nothing."""
         return (self.remote.fork, self.remote.length) if self.remote else (-1, 0)
+
+    def claim(self, fork: int, length: int) -> None:
+        """Note that the peer has, or will have when it has read what was pushed, a head."""
+        if self.remote is not None and (fork, length) > self.position:
+            self.remote = structs.replace(self.remote, fork=fork, length=length)
 
     # Sending.
 
@@ -170,7 +179,10 @@ class Session:
             raise ProtocolError(str(error), code="decode") from error
         match message:
             case Info():
+                position = self.position
                 self.remote = message
+                if position[0] == message.fork:
+                    self.claim(*position)  # it was written before our push came there
             case Have():
                 self._on_have(message)
             case Want(start, stop):

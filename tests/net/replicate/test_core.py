@@ -1,0 +1,375 @@
+"""Replication between replicas in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from feedlog import BlockMissing, Feed, Store
+from net.replicate.messages import Data, Info, NoData, Request
+from net.replicate.session import Query
+from tests.reference.world import Host, World
+
+MakeReplica = Callable[..., Host]
+
+
+def want_all(host: Host, length: int) -> None:
+    host.core.wants.add([(0, length)])
+    host.settle()
+
+
+def sent(host: Host, kind: type) -> list[object]:
+    return [m for wire in host.wires.values() for m in wire.carried if isinstance(m, kind)]
+
+
+def swallow(_data: bytes) -> None:
+    """Lose a message."""
+
+
+class TestGetting:
+    def test_a_cold_block_costs_one_request_after_the_greeting(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        reader.core.wants.block(7)
+        world.connect(reader, writer, delay=0.025)
+        taken = world.run(until=lambda: reader.feed.has(7))
+        assert taken == pytest.approx(0.075, abs=0.001)  # the greeting's half, and a round trip
+        assert len(sent(reader, Request)) == 1
+        assert reader.core.scheduler.depth == 1
+
+    def test_a_connected_block_costs_one_round_trip(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        world.connect(reader, writer, delay=0.025)
+        world.run(1)
+        assert reader.feed.length == 100
+        reader.core.wants.block(50)
+        reader.settle()
+        assert world.run(until=lambda: reader.feed.has(50)) == pytest.approx(0.05, abs=0.001)
+        assert reader.feed[50] == writer.feed[50]
+
+    def test_many_at_once_share_one_proof(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        world.connect(reader, writer)
+        world.run(1)
+        for index in (3, 50, 51, 99):
+            reader.core.wants.block(index)
+        reader.settle()
+        world.run(1)
+        assert reader.feed.have == [range(3, 4), range(50, 52), range(99, 100)]
+        assert len(sent(reader, Request)) == 2  # the head, the blocks
+
+    def test_everything_comes_once(self, world: World, writer: Host, replica: MakeReplica) -> None:
+        reader = replica(writer.feed)
+        world.connect(reader, writer)
+        want_all(reader, 100)
+        world.run(1)
+        assert list(reader.feed) == list(writer.feed)
+        assert reader.core.counters["wasted"] == 0
+        assert reader.core.counters["blocks"] == 100
+        assert not reader.core.wants
+
+    def test_a_block_that_nobody_has_is_not_asked_for(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        writer.feed.clear(10, 20)
+        writer.changed()
+        reader = replica(writer.feed)
+        world.connect(reader, writer)
+        want_all(reader, 100)
+        world.run(1)
+        assert reader.feed.have == [range(10), range(20, 100)]
+        assert reader.core.next_timeout() is None
+
+    def test_blocks_of_any_size(self, world: World, writer: Host, replica: MakeReplica) -> None:
+        sizes = [0, 5_000_000, 1, 3 << 20, 1 << 20, (1 << 20) + 1, 100]
+        writer.feed.extend(bytes([i]) * size for i, size in enumerate(sizes))
+        writer.changed()
+        reader = replica(writer.feed)
+        world.connect(reader, writer)
+        want_all(reader, 107)
+        world.run(1)
+        assert list(reader.feed) == list(writer.feed)
+
+
+class TestHeads:
+    def test_an_empty_feed_is_current(
+        self, world: World, stores: Callable[[], Store], replica: MakeReplica
+    ) -> None:
+        store = stores()
+        host = world.host(store.feed("empty"), store)
+        reader = replica(host.feed)
+        world.connect(reader, host)
+        query = Query()
+        reader.core.query(query, world.now)
+        reader.settle()
+        world.run(1)
+        assert reader.answered(query) is True
+        assert reader.feed.length == 0
+
+    def test_an_append_is_told_and_followed(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        world.connect(reader, writer)
+        world.run(1)
+        writer.feed.append(b"new")
+        writer.changed()
+        world.run(1)
+        assert reader.feed.length == 101
+        with pytest.raises(BlockMissing):
+            reader.feed[100]
+
+    def test_an_append_reaches_a_live_reader_in_one_message(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        reader.core.live = True
+        world.connect(reader, writer, delay=0.025)
+        world.run(1)
+        before = len(sent(writer, Data)), len(sent(writer, Info))
+        for i in range(10):
+            writer.feed.append(b"new %d" % i)
+            writer.changed()
+            assert world.run(
+                until=lambda i=i: reader.feed.length == 101 + i  # type: ignore[misc]
+            ) == pytest.approx(0.025, abs=0.001)
+            assert reader.feed[100 + i] == b"new %d" % i
+        assert (len(sent(writer, Data)), len(sent(writer, Info))) == (before[0] + 10, before[1])
+        assert reader.core.counters["pushes"] == 10
+
+    def test_one_that_missed_a_push_catches_up(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        reader.core.live = True
+        world.connect(reader, writer)
+        world.run(1)
+        (wire,) = writer.wires.values()
+        wire.alter = swallow
+        writer.feed.append(b"lost on the way")
+        writer.changed()
+        wire.alter = None
+        writer.feed.append(b"unlinked")
+        writer.changed()
+        world.run(1)
+        assert reader.feed.length == 102
+
+    def test_a_fork_is_followed_from_where_it_parts(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        world.connect(reader, writer)
+        want_all(reader, 100)
+        world.run(1)
+        writer.feed.truncate(60)
+        writer.feed.extend([b"other"] * 20)
+        writer.changed()
+        world.run(1)
+        assert (reader.feed.fork, reader.feed.length) == (1, 80)
+        assert list(reader.feed) == list(writer.feed)
+        assert reader.core.counters["blocks"] == 120  # what is common was kept
+
+    def test_a_fork_whose_beginning_nobody_remembers_is_followed_from_the_start(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader, late = replica(writer.feed), replica(writer.feed)
+        session, _ = world.connect(reader, writer)
+        want_all(reader, 100)
+        world.run(1)
+        reader.drop(session)
+        writer.feed.truncate(60)
+        writer.feed.extend([b"other"] * 60)
+        writer.changed()
+        world.connect(late, writer)
+        world.run(1)
+        want_all(late, 120)
+        world.run(1)
+        world.connect(reader, late)  # it has seen fork 1 at length 120 only
+        world.run(1)
+        assert (reader.feed.fork, reader.feed.length) == (1, 120)
+        want_all(reader, 120)
+        world.run(1)
+        assert list(reader.feed) == list(writer.feed)
+        assert not reader.failures
+
+
+class TestQueries:
+    def test_a_byte_is_found(self, world: World, writer: Host, replica: MakeReplica) -> None:
+        reader = replica(writer.feed)
+        world.connect(reader, writer)
+        world.run(1)
+        query = Query(seek=5000)
+        reader.core.query(query, world.now)
+        reader.settle()
+        world.run(1)
+        assert reader.answered(query) is True
+        assert reader.feed.seek(5000) == writer.feed.seek(5000)
+
+    def test_a_hint_brings_head_and_blocks_in_one_round_trip(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        def odd(_feed: Feed, payload: bytes) -> list[int]:
+            return [int(payload), 1, 3, 5000, -1]
+
+        writer.core.handlers = {"odd": odd}
+        reader = replica(writer.feed, following=False)
+        query = Query(hint=("odd", b"77"))
+        reader.core.query(query, world.now)
+        world.connect(reader, writer, delay=0.025)
+        assert world.run(until=lambda: bool(reader.answered(query))) == pytest.approx(
+            0.075, abs=0.001
+        )
+        assert reader.feed.have == [range(1, 2), range(3, 4), range(77, 78)]
+
+    def test_a_hint_that_no_peer_knows_fails(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        query = Query(hint=("odd", b""))
+        reader.core.query(query, world.now)
+        world.connect(reader, writer)
+        world.run(1)
+        assert reader.answered(query) is False
+        assert "odd" in query.reasons[0]
+
+    def test_a_query_waits_for_a_peer(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        query = Query()
+        reader.core.query(query, world.now)
+        reader.settle()
+        world.run(1000)
+        assert reader.answered(query) is None
+        world.connect(reader, writer)
+        world.run(1)
+        assert reader.answered(query) is True
+
+
+class TestManyPeers:
+    def seeders(self, writer: Host, replica: MakeReplica, parts: list[range]) -> list[Host]:
+        hosts = []
+        for part in parts:
+            seeder = replica(writer.feed, following=False)
+            seeder.feed.apply(writer.feed.prove(blocks=part))
+            seeder.changed()
+            hosts.append(seeder)
+        return hosts
+
+    def test_partial_seeders_make_a_whole(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        for seeder in self.seeders(writer, replica, [range(40), range(30, 80), range(70, 100)]):
+            world.connect(reader, seeder)
+        want_all(reader, 100)
+        world.run(2)
+        assert list(reader.feed) == list(writer.feed)
+        assert reader.core.counters["wasted"] == 0
+
+    def test_the_rarest_goes_first(self, world: World, writer: Host, replica: MakeReplica) -> None:
+        writer.feed.extend([bytes(60_000)] * 100)
+        writer.changed()
+        reader = replica(writer.feed)
+        half, whole = self.seeders(writer, replica, [range(100), range(200)])
+        world.connect(reader, half, rate=1e6)
+        world.connect(reader, whole, rate=1e6)
+        world.run(1)
+        want_all(reader, 200)
+        world.run(30, until=lambda: len(reader.stored) > 0)
+        _, session = reader.wires
+        assert min(a for asked in session.link.asked.values() for a, _ in asked.spans) >= 100
+
+    def test_the_work_of_a_silent_peer_goes_to_another(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        liar, honest = self.seeders(writer, replica, [range(100), range(100)])
+        world.connect(reader, liar, delay=0.001)
+        world.run(1)
+        want_all(reader, 100)
+        (silent,) = liar.wires.values()
+        silent.alter = swallow
+        world.connect(reader, honest, delay=0.05)
+        world.run(20)
+        assert list(reader.feed) == list(writer.feed)
+        world.run(60)
+        assert [failed.error.code for failed in reader.failures] == ["silent"]
+
+    def test_somebody_who_waits_is_asked_for_elsewhere_soon(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        near, far = self.seeders(writer, replica, [range(100), range(100)])
+        world.connect(reader, near, delay=0.001)
+        world.connect(reader, far, delay=0.02)
+        world.run(1)
+        reader.core.wants.block(1)
+        reader.settle()
+        world.run(1)
+        for wire in near.wires.values():
+            wire.alter = swallow
+        reader.core.wants.block(2)
+        reader.settle()
+        assert world.run(until=lambda: reader.feed.has(2)) < 0.2
+
+    def test_the_head_is_asked_of_another_when_the_first_is_silent(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        mute, honest = self.seeders(writer, replica, [range(100), range(100)])
+        world.connect(reader, mute)
+        for wire in mute.wires.values():
+            wire.alter = lambda data: None if data[0] == 1 else data
+        world.connect(reader, honest)
+        world.run(10)
+        assert reader.feed.length == 100
+
+    def test_a_free_peer_helps_a_slow_one_at_the_tail(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        writer.feed.extend([bytes(50_000)] * 300)
+        writer.changed()
+        reader = replica(writer.feed)
+        slow, fast = self.seeders(writer, replica, [range(400), range(400)])
+        world.connect(reader, slow, rate=50_000)
+        world.connect(reader, fast, rate=5_000_000)
+        world.run(1)
+        want_all(reader, 400)
+        taken = world.run(600, until=lambda: not reader.core.wants)
+        assert taken < 12  # 3 s for the fast one alone; the slow one owes 20 s of work at first
+        assert reader.core.counters["wasted"] < 30
+
+    def test_what_arrives_is_told_to_others_who_want_it(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        middle, reader = replica(writer.feed), replica(writer.feed)
+        world.connect(reader, middle)
+        want_all(reader, 100)
+        world.connect(middle, writer)
+        want_all(middle, 100)
+        world.run(2)
+        assert list(reader.feed) == list(writer.feed)
+
+    def test_reconnecting_resumes(self, world: World, writer: Host, replica: MakeReplica) -> None:
+        writer.feed.extend([bytes(50_000)] * 100)
+        writer.changed()
+        reader = replica(writer.feed)
+        session, _ = world.connect(reader, writer, rate=1e6)
+        want_all(reader, 200)
+        world.run(2)
+        reader.drop(session)
+        world.run(1)
+        held = sum(map(len, reader.feed.have))
+        assert 0 < held < 200
+        world.connect(reader, writer, rate=1e6)
+        world.run(20)
+        assert sum(map(len, reader.feed.have)) == 200
+        assert reader.core.counters["wasted"] == 0
+        assert not sent(writer, NoData)
