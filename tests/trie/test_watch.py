@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from feedlog import BlockMissing, Store
-from trie import Trie, TrieError
+from trie import Trie, TrieError, Watch
 
 
-def keys(watch: object) -> list[tuple[str, str]]:
-    return [(change.kind, change.key) for change in watch]  # type: ignore[attr-defined]  # a Watch
+def keys(watch: Watch) -> list[tuple[str, str]]:
+    return [(change.kind, change.key) for change in watch]
 
 
 def test_each_change_is_told_once_deletes_included(trie: Trie) -> None:
