@@ -33,7 +33,7 @@ from net.replicate.events import (
     QueryFailed,
     StoreFailed,
 )
-from net.replicate.messages import Data, Have, Info, Request, pack_runs
+from net.replicate.messages import Data, Have, Info, Request, Want, pack_runs
 from net.replicate.scheduler import SILENT_AFTER, Asked, Scheduler
 from net.replicate.serving import Handler
 from net.replicate.session import Arrival, Query, Sent, Session
@@ -217,8 +217,7 @@ class Replication:
         query.tried.add(session.number)
         spans = self._blocked_past_the_end(session)
         asked = self.scheduler.ask(session.link, now, QUERY_COST, spans)
-        afresh = session.distrusted and session.position[0] > self.standing.fork
-        since = 0 if afresh else self.standing.length
+        since = 0 if session.distrusted else self.standing.length
         self._send(session, asked, query, since=since, length=0)
 
     def _blocked_past_the_end(self, session: Session) -> list[Span]:
@@ -290,6 +289,7 @@ class Replication:
         session.sent.pop(sent.request.id, None)
         self.scheduler.answered(session.link, sent.asked, 0, now)
         if reason != messages.BUSY:
+            session.doubted = session.doubted or bool(sent.asked.spans)
             session.link.have.subtract(sent.asked.spans)
         self.scheduler.finished(session.link, sent.asked)
         query = sent.query
@@ -361,6 +361,7 @@ class Replication:
             self._answer(sent.query, outcome)
         if outcome.head is not None:
             session.failures = 0
+            session.distrusted = False
             self._refresh(now)
 
     def _on_bad(self, arrival: Arrival, error: FeedlogError, now: float) -> None:
@@ -378,6 +379,7 @@ class Replication:
             self._events.append(PeerFailed(session, fault))
             self.close(session, now)
         else:
+            session.failures = MAX_FAILURES  # what it has cannot be stored, now or ever
             self._events.append(StoreFailed(error))
         self._ask_all(now)
 
@@ -386,8 +388,10 @@ class Replication:
         sent, proof, session = arrival.sent, arrival.proof, arrival.session
         if sent is None:
             return proof.question.since != self.standing.length or proof.fork != self.standing.fork
-        if proof.fork > sent.request.fork and proof.question.since > 0:
-            session.distrusted = True  # the forks do not share as much as it thinks
+        if proof.question.signed and proof.question.since > 0 and not session.distrusted:
+            # Forks that share less than their peer thinks, or a writer that contradicts
+            # itself: the whole head will show which, or that the peer is at fault.
+            session.distrusted = True
             return True
         return sent.request.fork != self.standing.fork or (
             proof.question.signed and sent.request.since != self.standing.length
@@ -427,6 +431,9 @@ class Replication:
         pushes: dict[int, bytes | None] = {}
         for session in self.sessions:
             self._rebase(session)
+            if session.doubted:
+                session.doubted = False
+                session.put(Want(0, messages.MAX_LENGTH))
             position = (head.fork, head.length)
             if session.position >= position and not (self.live and session.known != position):
                 continue  # it has no use for our news, nor we for its pushes
@@ -506,6 +513,9 @@ class Replication:
                     tuple(self.handlers),
                 )
             )
+        if session.told_due:
+            session.told_due = False
+            self._put_haves(session)
         return session.next_message()
 
     def announce(self) -> None:

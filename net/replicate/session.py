@@ -107,6 +107,10 @@ class Session:
         self.told = Spans()
         """Blocks of which the peer shall hear whether we hold them."""
         self.info_due = True
+        self.told_due = False
+        """Whether the peer has asked for what is in `told`."""
+        self.doubted = False
+        """Whether blocks that it offered were refused: it is asked again after the next head."""
         self.greeted = False
         """Whether our first Info and what we hold were queued."""
         self.known = (0, 0)
@@ -114,7 +118,7 @@ class Session:
         self.failures = 0
         """Queries in a row in which the peer did not have what it claimed."""
         self.distrusted = False
-        """Whether a fork of it did not share with ours what it thought."""
+        """Whether a head of it did not build on what we have: the next is asked for whole."""
         self.outbox: deque[tuple[bytes, bool]] = deque()
         self.blocks_received = 0
         self.bytes_received = 0
@@ -187,6 +191,9 @@ class Session:
                 self._on_have(message)
             case Want(start, stop):
                 self.told.add(start, stop)
+                self.told_due = True
+                if self.told.pieces > MAX_OFFER_PIECES:
+                    raise LimitError(f"wants {self.told.pieces} spans at once", MAX_OFFER_PIECES)
             case Request():
                 self.serving.add(message)
             case NoData(number, reason):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from feedlog import BlockMissing, Feed, Store
-from net.replicate.messages import Data, Info, NoData, Request
+from net.replicate.messages import Data, Have, Info, NoData, Request, Want, decode, encode
 from net.replicate.session import Query
 from tests.reference.world import Host, World
 
@@ -197,6 +197,31 @@ class TestHeads:
         world.run(1)
         assert list(reader.feed) == list(writer.feed)
         assert not reader.failures
+
+
+class TestOffers:
+    def test_a_want_is_answered_with_what_is_held(self, world: World, writer: Host) -> None:
+        writer.feed.clear(10, 20)
+        writer.changed()
+        session = writer.core.open(world.now)
+        while writer.core.next_message(session) is not None:
+            pass
+        writer.core.receive(session, encode(Want(5, 30)), world.now)
+        message = writer.core.next_message(session)
+        assert message is not None
+        assert decode(message[0]) == Have(5, 30, (0, 5, 10, 10))
+
+    def test_offers_in_many_pieces_come_in_windows(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        writer.feed.extend(bytes(1) for _ in range(11_000))
+        for index in range(0, 11_000, 2):
+            writer.feed.clear(index, index + 1)
+        writer.changed()
+        reader = replica(writer.feed)
+        session, _ = world.connect(reader, writer)
+        world.run(1)
+        assert list(session.link.have) == list(writer.core.standing.held)
 
 
 class TestQueries:
