@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from net.addresses import Address
-from net.carriers.udp import MAX_DRAIN, UdpSocket, source_host
+from net.carriers.segments import Burst, SegmentingSocket
+from net.carriers.udp import MAX_DRAIN, MAX_WAITING, UdpSocket, source_host
 from net.errors import ListenError
 
 LOOPBACK = "127.0.0.1"
@@ -55,6 +56,67 @@ async def test_many_datagrams_are_drained_in_one_wake_up() -> None:
         other.send(bytes([n]), port.addresses[0])
     assert [data[0] for data, _ in await inbox.wait(MAX_DRAIN + 10)] == list(range(MAX_DRAIN + 10))
     assert len(inbox.batches[0]) == MAX_DRAIN
+    port.close()
+    other.close()
+
+
+@pytest.mark.parametrize("offload", [True, False])
+async def test_a_long_run_of_datagrams_arrives_whole(offload: bool) -> None:
+    port = await UdpSocket.open(LOOPBACK, offload=offload)
+    other = await UdpSocket.open(LOOPBACK, offload=offload)
+    bursts: list[Burst] = []
+    done = asyncio.Event()
+
+    def received(share: Sequence[Burst]) -> None:
+        bursts.extend(share)
+        if sum(len(burst.data) for burst in bursts) >= 60 * 1200 + 3:
+            done.set()
+
+    port.attach_bursts(range(0x40, 0x80), received)
+    sent = [bytes([0x40 + n % 8]) * 1200 for n in range(60)] + [b"\x40ab"]
+    other.send_many(sent, port.addresses[0])
+    await done.wait()
+    assert [d for burst in bursts for d in burst.datagrams()] == sent
+    port.close()
+    other.close()
+
+
+async def test_protocols_mixed_in_one_burst_are_told_apart() -> None:
+    port = await UdpSocket.open(LOOPBACK)
+    other = await UdpSocket.open(LOOPBACK)
+    low, high = Inbox(), Inbox()
+    port.attach(range(0x10, 0x20), low)
+    port.attach(range(0x40, 0x80), high)
+    other.send_many([b"\x10a", b"\x45b", b"\x00c", b"\x1fd"], port.addresses[0])
+    assert [data for data, _ in await low.wait(2)] == [b"\x10a", b"\x1fd"]
+    assert [data for data, _ in await high.wait(1)] == [b"\x45b"]
+    assert port.counters == {"no protocol": 1}
+    port.close()
+    other.close()
+
+
+async def test_what_finds_no_room_waits_and_says_when_it_has_gone() -> None:
+    port = await UdpSocket.open(LOOPBACK)
+    other = await UdpSocket.open(LOOPBACK)
+    inbox = Inbox()
+    port.attach(range(256), inbox)
+    there = port.addresses[0]
+    real = other._sockets[4]
+
+    class Full(SegmentingSocket):
+        def send(self, datagrams: Sequence[bytes], address: Address) -> int:  # noqa: ARG002 - the signature of what it replaces
+            raise BlockingIOError
+
+    other._sockets[4] = Full(real.socket)
+    other.send_many([bytes([n]) for n in range(MAX_WAITING)], there)
+    other.send(b"one too many", there)
+    assert not other.has_room(there)
+    room = asyncio.Event()
+    other.when_room(room.set)
+    await room.wait()
+    assert other.has_room(there)
+    assert [data[0] for data, _ in await inbox.wait(MAX_WAITING)] == list(range(MAX_WAITING))
+    assert other.counters == {"send queue full": 1}
     port.close()
     other.close()
 
