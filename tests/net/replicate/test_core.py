@@ -215,13 +215,15 @@ class TestOffers:
         self, world: World, writer: Host, replica: MakeReplica
     ) -> None:
         writer.feed.extend(bytes(1) for _ in range(11_000))
-        for index in range(0, 11_000, 2):
-            writer.feed.clear(index, index + 1)
-        writer.changed()
+        seeder = replica(writer.feed, following=False)
+        for start in (0, 6000):
+            seeder.feed.apply(writer.feed.prove(blocks=range(start, min(11_000, start + 6000), 2)))
+        seeder.changed()
+        assert seeder.core.standing.held.pieces == 5500
         reader = replica(writer.feed)
-        session, _ = world.connect(reader, writer)
+        session, _ = world.connect(reader, seeder)
         world.run(1)
-        assert list(session.link.have) == list(writer.core.standing.held)
+        assert list(session.link.have) == list(seeder.core.standing.held)
 
 
 class TestQueries:
