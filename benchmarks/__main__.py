@@ -11,10 +11,16 @@ from pathlib import Path
 from benchmarks import (
     append_batch,
     append_single,
+    connect,
+    delayed_link,
+    delayed_trie,
     disk_size,
     open_large,
     prove,
     read_random,
+    remote_get,
+    replicate,
+    stream,
     trie_get,
     trie_growth,
     trie_iterate,
@@ -38,6 +44,12 @@ QUESTIONS: dict[str, Callable[[Bench], Iterable[Answer]]] = {
     "trie_get": trie_get.run,
     "trie_iterate": trie_iterate.run,
     "trie_growth": trie_growth.run,
+    "replicate": replicate.run,
+    "remote_get": remote_get.run,
+    "delayed_link": delayed_link.run,
+    "delayed_trie": delayed_trie.run,
+    "connect": connect.run,
+    "stream": stream.run,
 }
 
 

@@ -16,10 +16,11 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from benchmarks.report import Figure
 
@@ -52,8 +53,8 @@ class Bench:
         """Ask a peer the same question: one figure, or none where no peers are wanted."""
         if not self._peers:
             return ()
-        line = json.dumps({"peer": who, "repeat": self.repeat, **arguments})
-        return (figure_of(run_node(script, line)),)
+        given = {"peer": who, "repeat": self.repeat, **arguments}
+        return (figure_of(run_node(script, given)),)
 
     @property
     def has_peers(self) -> bool:
@@ -87,10 +88,15 @@ def why_no_peers() -> str | None:
     return None
 
 
-def run_node(script: str, arguments: str, *, prefix: Sequence[str] = ()) -> str:
-    """Run one of the peers' scripts and return the line that it prints."""
+def node_command(script: str, arguments: Mapping[str, object]) -> list[str]:
+    """The command that runs one of the peers' scripts."""
+    return ["node", str(PEERS / script), json.dumps(arguments)]
+
+
+def run_node(script: str, arguments: Mapping[str, object]) -> dict[str, Any]:
+    """Run one of the peers' scripts and return the JSON line that it prints."""
     done = subprocess.run(
-        [*prefix, "node", str(PEERS / script), arguments],
+        node_command(script, arguments),
         capture_output=True,
         text=True,
         timeout=PEER_TIMEOUT,
@@ -98,12 +104,12 @@ def run_node(script: str, arguments: str, *, prefix: Sequence[str] = ()) -> str:
     )
     if done.returncode or not done.stdout.strip():
         raise RuntimeError(f"{script} {arguments} failed ({done.returncode}): {done.stderr[-800:]}")
-    return done.stdout
+    values: dict[str, Any] = json.loads(done.stdout)
+    return values
 
 
-def figure_of(line: str) -> Figure:
-    """Read the JSON line of a peer's script."""
-    values = json.loads(line)
+def figure_of(values: Mapping[str, Any]) -> Figure:
+    """Make a figure of what one side of a question has printed."""
     facts = {k: v for k, v in values.items() if k not in {"peer", "version", "unit", "runs"}}
     return Figure(values["peer"], values["unit"], tuple(values["runs"]), values["version"], facts)
 

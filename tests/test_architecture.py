@@ -294,7 +294,7 @@ def suppressions_say_why(modules: Sequence[Module]) -> Iterator[str]:
                 r":\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*|\[[a-z-]+(?:,\s*[a-z-]+)*\]", match["rest"]
             )
             reason = match["rest"][coded.end() :].strip(" #-:") if coded else ""
-            if coded is None or len(reason) < 8:
+            if coded is None or len(reason) < 4:
                 yield module.fault(number, "silences a checker without a rule's name and a reason")
 
 

@@ -24,6 +24,7 @@ from feedlog import (
     StoreError,
     check_proof,
 )
+from net import Node, SecureStream
 from trie import Trie, check_trie_proof
 
 
@@ -138,3 +139,53 @@ class TestTrie:
         assert check_trie_proof(feed.key, "a/c", t.prove("a/c")) is None
         with pytest.raises(InvalidProof):
             check_trie_proof(feed.key, "a/c", t.prove("a/b"))
+
+
+class TestNet:
+    async def test_follow_and_read(self, store: Store) -> None:
+        feed = store.feed("name")
+        feed.extend(i.to_bytes(4, "big") for i in range(100))
+        reports: list[tuple[int, int]] = []
+        with Store.memory() as elsewhere:
+            async with (
+                Node(store, bootstrap=[], host="127.0.0.1") as node,
+                Node(elsewhere, bootstrap=[node.address], host="127.0.0.1") as reader,
+            ):
+                assert len(node.public_key) == 32
+                await node.share(feed)
+                remote = await reader.follow(feed.key)
+                assert await remote.get(5, timeout=10) == feed[5]
+                await remote.update()
+                await remote.download(
+                    range(100), progress=lambda done, total: reports.append((done, total))
+                )
+                assert reports[-1] == (100, 100)
+                assert list(remote.feed) == list(feed)
+                async for block in remote.live(start=99):
+                    assert block == feed[99]
+                    break
+
+    async def test_streams_by_public_key(self, store: Store) -> None:
+        async def handler(stream: SecureStream) -> None:
+            stream.write(await stream.read(65536))
+            await stream.drain()
+
+        asked = []
+
+        def callback(public_key: bytes) -> bool:
+            asked.append(public_key)
+            return True
+
+        with Store.memory() as elsewhere:
+            async with (
+                Node(store, bootstrap=[], host="127.0.0.1") as node,
+                Node(elsewhere, bootstrap=[node.address], host="127.0.0.1") as friend,
+            ):
+                server = await node.listen(handler, allow=callback)
+                stream = await friend.connect(server.public_key, timeout=10)
+                assert stream.remote_key == node.public_key
+                stream.write(b"hi")
+                await stream.drain()
+                assert await stream.read(65536) == b"hi"
+                stream.close()
+                assert asked == [friend.public_key]

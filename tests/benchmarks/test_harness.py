@@ -30,10 +30,8 @@ class TestFigure:
         assert figure("x", 8.0, 10.0, 12.0).spread == pytest.approx(0.4)
 
     def test_a_peers_line_becomes_a_figure_with_its_other_facts(self) -> None:
-        line = json.dumps(
-            {"peer": "p", "version": "1.2", "unit": "ms", "runs": [3, 1, 2], "rss": 7}
-        )
-        read = figure_of(line)
+        values = {"peer": "p", "version": "1.2", "unit": "ms", "runs": [3, 1, 2], "rss": 7}
+        read = figure_of(values)
         assert (read.who, read.version, read.unit, read.median) == ("p", "1.2", "ms", 2)
         assert read.facts == {"rss": 7}
 
