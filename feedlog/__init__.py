@@ -10,6 +10,7 @@
 docs/guide has a page for each task, docs/spec the bytes.
 """
 
+from feedlog.audit import AuditReport
 from feedlog.errors import (
     BlockMissing,
     CorruptError,
@@ -34,6 +35,7 @@ from feedlog.store import FeedInfo, Store
 __all__ = [
     "MAX_BLOCK_SIZE",
     "SUITES",
+    "AuditReport",
     "BlockMissing",
     "CorruptError",
     "DecodeError",

@@ -41,11 +41,9 @@ class Have:
 
     def _update(self, writer: Writer, ranges: Ranges, *, held: bool) -> None:
         for page, start, stop in _by_page(ranges):
-            bits = self._load(writer, page)
-            if bits is None:
-                if self.dense == held:
-                    continue
-                bits = BitMap(range(PAGE_BLOCKS)) if self.dense else BitMap()
+            if self.dense == held and self._load(writer, page) is None:
+                continue
+            bits = self.page(writer, page)
             (bits.add_range if held else bits.remove_range)(start, stop)
             bits.run_optimize()
             writer.put(self._key(page), bits.serialize())
@@ -86,6 +84,13 @@ class Have:
         if self.dense:
             pairs.append((at, length))
         return Ranges((start, min(stop, length)) for start, stop in pairs)
+
+    def page(self, reader: Reader, page: int) -> BitMap:
+        """Return which blocks of one page are held, as offsets inside the page."""
+        bits = self._load(reader, page)
+        if bits is None:
+            bits = BitMap(range(PAGE_BLOCKS)) if self.dense else BitMap()
+        return bits
 
     def purge(self, writer: Writer) -> None:
         """Forget everything about the feed."""

@@ -39,6 +39,7 @@ INLINE_SIZE = 1024
 
 DATA_SUFFIX = b"\x00"
 HEAD_SUFFIX = b"\x01"
+HEAD_KEY_SIZE = KEY_SIZE + 5
 
 WIDTH_MASK = 0x07
 INLINE = 0x08
@@ -152,6 +153,15 @@ class Record:
         if leaf is not None and data is not None:
             nodes[0] = (len(data), leaf)
         return cls(block, nodes, data, outside=bool(flags & OUTSIDE))
+
+
+def parse_record(value: bytes, block: int) -> Record | None:
+    """Decode a record's value, or return None unless it is exactly what `to_bytes` gives."""
+    try:
+        record = Record.from_bytes(value, block)
+        return record if record.to_bytes() == value else None
+    except (IndexError, OverflowError):
+        return None
 
 
 def _width(size: int) -> int:

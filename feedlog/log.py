@@ -48,14 +48,18 @@ class Log:
     def decode_head(self, entry: Entry) -> tuple[Head, int]:
         """Return the head of an entry and the feed's byte length."""
         key, value = entry
-        if len(key) != layout.KEY_SIZE + 5 or key[8:9] != layout.HEAD_SUFFIX:
+        if len(key) != layout.HEAD_KEY_SIZE or key[8:9] != layout.HEAD_SUFFIX:
             raise CorruptError("the feed's last entry is not a head")
         return layout.decode_head(key, value)
 
+    def entries(self, reader: Reader) -> Iterator[Entry]:
+        """Yield everything that is stored of the feed, in the order of the log."""
+        return reader.scan(self.low, self.high)
+
     def heads(self, reader: Reader) -> Iterator[Head]:
         """Yield all stored heads in the order of length, then fork."""
-        for entry in reader.scan(self.low, self.high):
-            if len(entry[0]) == layout.KEY_SIZE + 5:
+        for entry in self.entries(reader):
+            if len(entry[0]) == layout.HEAD_KEY_SIZE:
                 yield self.decode_head(entry)[0]
 
     def head_at(self, reader: Reader, length: int) -> tuple[Head, int] | None:

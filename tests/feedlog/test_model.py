@@ -261,6 +261,16 @@ class Model(RuleBasedStateMachine):
             assert self.feed.byte_length == sum(OVERHEAD + len(block) for block in self.blocks)
 
     @invariant()
+    def both_pass_their_audit(self) -> None:
+        for feed, held, heads in (
+            (self.feed, self.held, len(self.heads)),
+            (self.copy, self.copy_held, len(self.copy.heads())),
+        ):
+            report = feed.audit()
+            assert report.fault is None
+            assert (report.blocks, report.heads) == (len(held), heads)
+
+    @invariant()
     def every_batch_has_its_head(self) -> None:
         heads = self.feed.heads()
         assert [head.length for head in heads] == self.heads
