@@ -82,7 +82,7 @@ def main(most: int) -> None:
     print(
         "|   keys | bits | blocks/get | most | rows | pointers | bytes of rows | counters |", end=""
     )
-    print(" bytes/get | proof |")
+    print("| bytes/get | proof |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     count = 1000
     while count <= most:
