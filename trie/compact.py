@@ -34,7 +34,7 @@ def compact_into(state: State, feed: Feed) -> None:
     core = Core(feed, state.nodes.header, cache_size=DEFAULT_CAPACITY)
     for changes in _batches(state):
         with feed.transaction() as source:
-            Pending(core, source, core.fork).write(changes)
+            Pending(core, source, source.head).write(changes)
 
 
 def _batches(state: State) -> Iterator[list[Change]]:

@@ -11,6 +11,7 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from feedlog import Head
 from trie.core import Core
 from trie.errors import TrieError
 from trie.node import Node
@@ -44,11 +45,11 @@ class PendingNodes(Nodes):
 class Pending:
     """The version that a write transaction found, and the way to the next."""
 
-    def __init__(self, core: Core, source: BlockSource, fork: int) -> None:
-        """Read `source`, the feed as the transaction sees it."""
+    def __init__(self, core: Core, source: BlockSource, head: Head | None) -> None:
+        """Read `source`, the feed as the transaction sees it, and its head there."""
         self._core = core
-        self.version = source.length
-        committed = core.committed(fork, self.version)
+        self.version = head.length if head else 0
+        committed = core.committed(head.fork if head else 0, self.version)
         self.nodes: Nodes = PendingNodes(core.nodes, source, committed)
         if not self.version:
             self.nodes.header = core.template

@@ -176,8 +176,7 @@ class Trie(View, MutableMapping[Any, Any]):
     @contextmanager
     def _writing(self) -> Iterator[Pending]:
         with self.feed.transaction() as source:
-            head = source.head
-            yield Pending(self._core, source, head.fork if head else 0)
+            yield Pending(self._core, source, source.head)
 
 
 def _restore(now: Node | None, old: Node | None) -> Change:
