@@ -74,6 +74,9 @@ MAX_BANNED = 1024
 POLL = 0.25
 """Seconds in which an append of another process is noticed."""
 
+WITHDRAWAL = 0.5
+"""Seconds that closing spends on taking announcements back; they expire anyway."""
+
 PORT_ATTEMPTS = 16
 
 StreamHandler = Callable[[SecureStream], Coroutine[Any, Any, None]]
@@ -171,6 +174,8 @@ class Node:
                 self._joined = str(error)
                 log.warning("%s", error)
         else:
+            if isinstance(self._discovery, DhtNode):
+                self._dht = self._discovery
             self._listener = await listen_tcp(self._accepted, self._host, self._port)
         self._run(self._poll())
 
@@ -210,7 +215,7 @@ class Node:
             stream.abort()
         if self._started and self._discovery is not None:
             with contextlib.suppress(NetError, TimeoutError):
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(WITHDRAWAL):
                     await self._withdraw()
             await self._discovery.close()
         if self._udp is not None:

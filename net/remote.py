@@ -400,12 +400,12 @@ class Remote:
 
     def _fail(self, error: FeedlogError) -> None:
         """Let everyone who waits know that it will not come."""
-        self._error = error
         waiting: list[asyncio.Future[Any]] = [*self._queries.values(), *self._changes]
         waiting += [future for futures in self._waiters.values() for future in futures]
+        waiting = [future for future in waiting if not future.done()]
         for future in waiting:
-            if not future.done():
-                future.set_exception(error)
+            future.set_exception(error)
+        self._error = None if waiting else error
 
     async def _change(self) -> None:
         future: asyncio.Future[None] = self._loop.create_future()
@@ -423,7 +423,7 @@ class Remote:
         if self._closed:
             raise ClosedError("the remote feed was closed")
         if self._error is not None:
-            error, self._error = self._error, None  # the disk may have room by the next call
+            error, self._error = self._error, None  # told once: the disk may have room later
             raise error
 
     @asynccontextmanager

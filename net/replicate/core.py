@@ -66,7 +66,7 @@ class Replication:
         following: bool = False,
     ) -> None:
         self.feed = feed
-        self.handlers = handlers or {}
+        self.handlers = {} if handlers is None else handlers
         self.following = following
         """Whether we ask peers for what is newer, without being asked ourselves."""
         self.live = False
@@ -168,10 +168,8 @@ class Replication:
 
     def _update_if_behind(self) -> None:
         """Ask for a newer head where a peer claims one and we are to follow."""
-        if not self.following or any(
-            query.hint is None and query.seek is None for query in self._queries
-        ):
-            return
+        if not self.following or self._queries:
+            return  # every query asks for the latest head, too
         ours = (self.standing.fork, self.standing.length)
         if any(one.position > ours and one.failures < MAX_FAILURES for one in self.sessions):
             self._own_update = Query()
@@ -381,6 +379,7 @@ class Replication:
         else:
             session.failures = MAX_FAILURES  # what it has cannot be stored, now or ever
             self._events.append(StoreFailed(error))
+            return  # to ask for the same again would fail again
         self._ask_all(now)
 
     def _is_stale(self, arrival: Arrival) -> bool:

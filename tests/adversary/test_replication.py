@@ -106,7 +106,8 @@ def flip_hash(proof: Proof) -> Proof:
 
 def flip_signature(proof: Proof) -> Proof:
     return replace(
-        proof, signatures=tuple((place, sig[:63] + b"\0") for place, sig in proof.signatures)
+        proof,
+        signatures=tuple((place, bytes([sig[0] ^ 1]) + sig[1:]) for place, sig in proof.signatures),
     )
 
 
