@@ -8,7 +8,7 @@ raises feedlog's `BlockMissing`, and the call can be repeated when it is here.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from feedlog import Feed, Proof
@@ -268,9 +268,27 @@ class View(Mapping[Any, Any]):
                 )
 
     def history(
-        self, prefix: str | bytes = "", *, since: int = 0, reverse: bool = False
+        self,
+        prefix: str | bytes = "",
+        *,
+        since: int = 0,
+        reverse: bool = False,
+        live: Callable[[], bool] | None = None,
     ) -> Iterator[Change]:
-        """Yield each put and delete under a prefix after version `since`, oldest first."""
+        """Yield each put and delete under a prefix after version `since`, oldest first.
+
+        With `live` it goes on with what is still to come: it calls `live` whenever all
+        has been told, which waits until the feed may have grown, and ends when that
+        returns False.
+        """
+        if live is not None:
+            if reverse or self._pinned is not None:
+                raise ValueError("only the history of the latest version, forwards, can be live")
+            watch = self.watch(prefix, since=since)
+            yield from watch
+            while live():
+                yield from watch
+            return
         version, _, nodes, space = self._look()
         raw = space.encode_prefix(prefix)
         read = history.backwards if reverse else history.forwards

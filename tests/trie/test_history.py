@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from feedlog import Store
 from trie import Change, Trie
 from trie.history import previous
@@ -45,3 +47,21 @@ def test_versions_follow_each_other_backwards(trie: Trie) -> None:
     nodes = Nodes(trie.feed)
     assert trie.version == 7
     assert [previous(nodes, version) for version in (7, 6, 2)] == [6, 2, 0]
+
+
+def test_a_live_history_goes_on_when_it_has_waited(trie: Trie) -> None:
+    trie["a"] = b"1"
+    coming = ["b", "c"]
+
+    def wait() -> bool:
+        if coming:
+            trie[coming.pop(0)] = b""
+            trie["other"] = b""
+            return True
+        return False
+
+    assert [change.key for change in trie.history(live=wait)] == ["a", "b", "other", "c", "other"]
+    with pytest.raises(ValueError, match="can be live"):
+        next(trie.history(live=wait, reverse=True))
+    with pytest.raises(ValueError, match="can be live"):
+        next(trie.at(2).history(live=wait))
