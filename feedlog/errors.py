@@ -15,10 +15,7 @@ Attributes carry the facts; the message is one sentence that holds the numbers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from feedlog.head import Head
+from typing import Protocol
 
 
 class FeedlogError(Exception):
@@ -53,6 +50,26 @@ class NotWritable(FeedlogError):
     """The feed's secret key is not here, or the store was opened read-only."""
 
 
+class SignedHead(Protocol):
+    """What `ForkConflict` says of a head; `feedlog.Head` has it."""
+
+    @property
+    def fork(self) -> int:
+        """How often the feed had been truncated."""
+
+    @property
+    def length(self) -> int:
+        """Blocks that the head vouches for."""
+
+    @property
+    def tree_hash(self) -> bytes:
+        """Hash of their tree, 32 bytes."""
+
+    @property
+    def signatures(self) -> tuple[tuple[int, bytes], ...]:
+        """The signers' places and signatures."""
+
+
 class ForkConflict(FeedlogError):
     """The writer signed two heads of one fork that cannot both be true.
 
@@ -60,7 +77,7 @@ class ForkConflict(FeedlogError):
     Both are kept in the store, and the error is raised again after a restart.
     """
 
-    def __init__(self, left: Head, right: Head) -> None:
+    def __init__(self, left: SignedHead, right: SignedHead) -> None:
         super().__init__(
             f"the feed was signed twice in fork {left.fork}: at length {left.length} "
             f"and, contradicting it, at length {right.length}"
