@@ -112,10 +112,9 @@ def plan(question: Question) -> Steps:
     if question.signed:
         for root in flat_tree.roots(question.length):
             planner.push(root)
-    for node in sorted(planner.trusted.nodes):
-        if planner.lowest_above_a_target(node):
-            planner.derive(node)
-            planner.steps.append((Step.CHECK, node))
+    for node in planner.checked():
+        planner.derive(node)
+        planner.steps.append((Step.CHECK, node))
     return planner.steps
 
 
@@ -163,6 +162,26 @@ class _Planner:
             child in self.trusted.nodes or self._derivable(child)
             for child in flat_tree.children(index)
         )
+
+    def checked(self) -> list[NodeIndex]:
+        """Return, ascending, the trusted nodes against which targets are shown."""
+        pairs = self.blocks.pairs
+        if not self.hashes.nodes and all(stop - start == 1 for start, stop in pairs):
+            # The usual question of a reader: climbing takes a set look-up a level.
+            found = {self._climb(flat_tree.node(0, block)) for block, _ in pairs}
+            return sorted(node for node in found if node is not None)
+        return [node for node in sorted(self.trusted.nodes) if self.lowest_above_a_target(node)]
+
+    def _climb(self, index: NodeIndex) -> NodeIndex | None:
+        """Return the lowest trusted node above a leaf, None where the reader trusts none."""
+        trusted = self.trusted.nodes
+        bit, end = 1, 2 * self.since - 2  # a trusted node's last leaf is at most the last of since
+        while index not in trusted:
+            bit <<= 1
+            index = NodeIndex(index & ~bit | bit >> 1)
+            if index + bit - 1 > end:
+                return None
+        return index
 
     def lowest_above_a_target(self, index: NodeIndex) -> bool:
         """Tell whether a target lies below `index` with no other trusted node between."""
