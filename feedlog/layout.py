@@ -31,7 +31,8 @@ from feedlog.head import Head
 from feedlog.keys import SIGNATURE_SIZE
 from feedlog.merkle import TreeNode
 
-MAX_FEEDS = (1 << 24) - 1
+MAX_FEEDS = (1 << 24) - 2
+"""The greatest number of a feed: the one after it ends its range of keys."""
 PLACE_BITS = 40
 KEY_SIZE = 8
 INLINE_SIZE = 1024

@@ -20,7 +20,6 @@ from feedlog.head import Head
 from feedlog.log import Log
 from feedlog.merkle import Roots, TreeNode
 from feedlog.proof import Verified
-from feedlog.proof_codec import MAX_LENGTH
 from feedlog.storage import Reader
 
 
@@ -78,7 +77,7 @@ def _common(reader: Reader, log: Log, limit: int, shown: _Shown) -> int:
     """
     at = 0
     while at < limit:
-        level = min((at or MAX_LENGTH) & -(at or MAX_LENGTH), limit - at).bit_length() - 1
+        level = min(at & -at or limit, limit - at).bit_length() - 1
         for candidate in range(level, -1, -1):
             index = flat_tree.node(candidate, at >> candidate)
             node = shown.get(index)

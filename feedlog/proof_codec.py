@@ -25,8 +25,8 @@ from feedlog.manifest import HEADER_SIZE, MAX_SIGNERS
 
 VERSION = 1
 
-MAX_LENGTH = 1 << 40
-"""Blocks in a feed; the store's keys have 40 bits for them."""
+MAX_LENGTH = (1 << 40) - 1
+"""Blocks in a feed; the store's keys have 40 bits for lengths."""
 MAX_FORK = (1 << 32) - 1
 MAX_BYTES = (1 << 63) - 1
 MAX_RANGES = 4096
@@ -37,7 +37,7 @@ MAX_PROOF_BLOCKS = 1 << 16
 MAX_NODES = 3 * MAX_RANGES * 40
 
 Length = Annotated[int, msgspec.Meta(ge=0, le=MAX_LENGTH)]
-Index = Annotated[int, msgspec.Meta(ge=0, le=2 * MAX_LENGTH)]
+Index = Annotated[int, msgspec.Meta(ge=0, lt=2 * MAX_LENGTH)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=MAX_BYTES)]
 Indexes = Annotated[tuple[Index, ...], msgspec.Meta(max_length=MAX_RANGES)]
 Block = Annotated[bytes, msgspec.Meta(max_length=MAX_BLOCK_SIZE)]
@@ -72,7 +72,7 @@ def encode(fields: Fields) -> bytes:
     return bytes((VERSION,)) + _encoder.encode(fields)
 
 
-def decode(data: bytes) -> Fields:
+def decode(data: bytes | memoryview) -> Fields:
     """Parse what `encode` wrote; raises `DecodeError` for anything else."""
     if not data:
         raise DecodeError("proof", 0, "no bytes")

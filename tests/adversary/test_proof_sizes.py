@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
-from feedlog import InvalidProof, Proof, Store, check_proof
+from feedlog import DecodeError, InvalidProof, KeyPair, Manifest, Proof, Store, check_proof
 from feedlog.head import sign
+from feedlog.plan import Question
 from feedlog.proof_codec import MAX_BYTES
 
 
@@ -45,3 +46,17 @@ def test_a_signer_cannot_vouch_for_more_bytes_than_there_can_be() -> None:
         with pytest.raises(InvalidProof, match="bytes"):
             copy.apply(Proof.from_bytes(forged.to_bytes()))
         assert copy.head is None
+
+
+def test_a_signer_cannot_write_into_the_next_feeds_keys() -> None:
+    """A head of 2^40 blocks would have the key of the next feed's head of none."""
+    pair = KeyPair.generate()
+    manifest = Manifest((pair.public_key,))
+    question = Question(length=2**40)
+    root = (1, bytes(32))
+    tree_hash = manifest.suite.tree([(2**40 - 1, *root)])
+    signatures = sign(manifest.key(), manifest, [pair], fork=0, length=2**40, tree_hash=tree_hash)
+    proof = Proof(question, 0, (root,), manifest=manifest, signatures=signatures)
+    check_proof(manifest.key(), proof)
+    with pytest.raises(DecodeError, match="1099511627775"):
+        Proof.from_bytes(proof.to_bytes())

@@ -9,8 +9,9 @@ from feedlog import layout
 from feedlog.head import Head
 from feedlog.layout import Record
 from feedlog.merkle import TreeNode
+from feedlog.proof_codec import MAX_FORK, MAX_LENGTH
 
-BLOCK_INDEXES = st.integers(0, 200) | st.integers(0, 2**40 - 1)
+BLOCK_INDEXES = st.integers(0, 200) | st.integers(0, MAX_LENGTH - 1)
 HASHES = st.binary(min_size=32, max_size=32)
 SIZES = st.integers(0, 2**63 - 1)
 
@@ -74,6 +75,7 @@ def test_keys_are_in_the_order_of_the_log(number: int, low: int, high: int, fork
     if low < high:
         assert head < layout.record_key(number, high)
     start, stop = layout.bounds(number)
+    assert layout.head_key(number, MAX_LENGTH, MAX_FORK) < stop
     assert start < layout.head_key(number, 0, fork) < layout.record_key(number, 0)
     assert start < head < stop
     assert layout.head_key(number, low + 1, fork) <= layout.head_key(number, low + 1, 2**32 - 1)
@@ -81,7 +83,7 @@ def test_keys_are_in_the_order_of_the_log(number: int, low: int, high: int, fork
 
 @given(
     st.integers(0, 2**32 - 1),
-    st.integers(0, 2**40),
+    st.integers(0, MAX_LENGTH),
     HASHES,
     st.dictionaries(st.integers(0, 31), st.binary(min_size=64, max_size=64), max_size=32),
     st.integers(0, 2**63 - 1),
@@ -92,6 +94,11 @@ def test_heads_there_and_back(
     head = Head(fork, length, tree_hash, tuple(sorted(signatures.items())))
     key = layout.head_key(5, length, fork)
     assert layout.decode_head(key, layout.encode_head(head, byte_length)) == (head, byte_length)
+
+
+def test_the_last_feed_has_bounds() -> None:
+    low, high = layout.bounds(layout.MAX_FEEDS)
+    assert low < layout.head_key(layout.MAX_FEEDS, MAX_LENGTH, MAX_FORK) < high == b"\xff" * 3
 
 
 def test_worked_sizes() -> None:
