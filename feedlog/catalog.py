@@ -3,17 +3,19 @@
     0(3) || "s"                  Header: format version, secret, next feed number
     0(3) || "f" || number(3)     FeedMeta
     0(3) || "k" || feed key(32)  number(3)
-    0(3) || "n" || name          number(3)
+    0(3) || "n" || path          number(3)
     0(3) || "e" || number(3)     Evidence
+    0(3) || "u" || number(3) ..  user data, see feedlog.user_data
     0(3) || "h" || number(3) ..  pages of held blocks, see feedlog.have
 
-Values are MessagePack. Specified in docs/spec/store.md.
+A path is a feed's namespaces and its name, each as size(2) || UTF-8, so that no two
+paths are written alike. Values are MessagePack. Specified in docs/spec/store.md.
 Knows names, keys and secrets. Must not know blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -24,8 +26,8 @@ from feedlog.layout import MAX_FEEDS
 from feedlog.storage import Reader, Writer
 
 FORMAT = 1
-MAX_NAME_SIZE = 400
-"""Bytes of a feed's name in UTF-8: it must fit a key of the map with its prefix."""
+MAX_PATH_SIZE = 500
+"""Bytes of a path: with its prefix it must fit a key of the map, which has 511 at most."""
 
 PREFIX = b"\x00\x00\x00"
 HEADER = PREFIX + b"s"
@@ -33,6 +35,7 @@ FEED = PREFIX + b"f"
 KEY = PREFIX + b"k"
 NAME = PREFIX + b"n"
 EVIDENCE = PREFIX + b"e"
+USER_DATA = PREFIX + b"u"
 
 Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Signatures = tuple[tuple[int, bytes], ...]
@@ -58,6 +61,13 @@ class FeedMeta(msgspec.Struct, array_like=True, frozen=True):
     dense: bool = False
     """Written here from its first block: what is not noted otherwise is held."""
     encryption_key: bytes = b""
+    namespace: tuple[str, ...] = ()
+    """The namespaces that the name is in, outermost first."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The namespaces and the name; empty without a name."""
+        return () if self.name is None else (*self.namespace, self.name)
 
     def with_manifest(self, manifest: bytes) -> FeedMeta:
         """Return the same facts with the manifest filled in."""
@@ -112,9 +122,25 @@ def find_by_key(reader: Reader, key: bytes) -> int | None:
     return None if value is None else int.from_bytes(value, "big")
 
 
-def find_by_name(reader: Reader, name: str) -> int | None:
-    """Return the number of the feed with this name."""
-    value = reader.get(NAME + name.encode())
+def path_key(path: Sequence[str]) -> bytes:
+    """Return the key of a path's entry; raises `ValueError` for a path that is not possible."""
+    encoded = b""
+    for name in path:
+        part = name.encode()
+        if not part:
+            raise ValueError("a name has at least one byte")
+        encoded += len(part).to_bytes(2, "big") + part
+    if len(encoded) > MAX_PATH_SIZE:
+        raise ValueError(
+            f"a name with its namespaces has at most {MAX_PATH_SIZE} bytes, 2 more for each: "
+            f"not {len(encoded)}"
+        )
+    return NAME + encoded
+
+
+def find_by_path(reader: Reader, path: Sequence[str]) -> int | None:
+    """Return the number of the feed with this name in these namespaces."""
+    value = reader.get(path_key(path))
     return None if value is None else int.from_bytes(value, "big")
 
 
@@ -147,7 +173,7 @@ def add_feed(writer: Writer, meta: FeedMeta, *, least: int = 1) -> int:
     save_feed(writer, number, meta)
     writer.put(KEY + meta.key, number.to_bytes(3, "big"))
     if meta.name is not None:
-        writer.put(NAME + meta.name.encode(), number.to_bytes(3, "big"))
+        writer.put(path_key(meta.path), number.to_bytes(3, "big"))
     return number
 
 
@@ -155,9 +181,20 @@ def remove_feed(writer: Writer, number: int, meta: FeedMeta) -> None:
     """Forget a feed; its number is not used again."""
     writer.delete(FEED + number.to_bytes(3, "big"))
     writer.delete(EVIDENCE + number.to_bytes(3, "big"))
+    writer.delete_range(*user_data_bounds(number))
     writer.delete(KEY + meta.key)
     if meta.name is not None:
-        writer.delete(NAME + meta.name.encode())
+        writer.delete(path_key(meta.path))
+
+
+def user_data_prefix(number: int) -> bytes:
+    """Return what the keys of a feed's user data begin with."""
+    return USER_DATA + number.to_bytes(3, "big")
+
+
+def user_data_bounds(number: int) -> tuple[bytes, bytes]:
+    """Return the half-open range of keys of a feed's user data."""
+    return user_data_prefix(number), user_data_prefix(number + 1)
 
 
 def feeds(reader: Reader) -> Iterator[tuple[int, FeedMeta]]:

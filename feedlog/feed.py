@@ -29,9 +29,11 @@ from feedlog.merkle import Roots
 from feedlog.pending import Pending
 from feedlog.proof import Proof, Verified
 from feedlog.proof_codec import MAX_BLOCK_SIZE, MAX_FORK, MAX_LENGTH
+from feedlog.purge import PurgedStorage, purge
 from feedlog.ranges import Ranges
 from feedlog.snapshot import Snapshot
 from feedlog.storage import Reader, Storage, Writer
+from feedlog.user_data import UserData
 from feedlog.view import View
 
 Block = bytes | bytearray | memoryview
@@ -71,6 +73,8 @@ class Feed(View):
         """The head as of a commit of the store; a later commit may have changed it."""
         self._base = log.number << layout.PLACE_BITS
         self._observers: list[Callable[[], None]] = []
+        self.purged = False
+        """Whether `purge` has removed the feed: everything raises `StoreError` then."""
 
     def __repr__(self) -> str:
         """Show the key and the length."""
@@ -300,6 +304,23 @@ class Feed(View):
             transaction=self._storage.read(),
             length=length,
         )
+
+    def purge(self) -> None:
+        """Remove the feed from the store: blocks, heads, user data, evidence and its name.
+
+        This object is dead then, and every use of it raises `StoreError`. A feed of
+        the same name or key that is made later is a new and empty one.
+        """
+        self._refuse_read_only()
+        purge(self._storage, self._log, self.key)
+        self.purged = True
+        self._storage = PurgedStorage(self.id)
+        self._changed()
+
+    @property
+    def user_data(self) -> UserData:
+        """A mapping of this store's own notes on the feed, which is not replicated."""
+        return UserData(self._storage, self._log.number, self.key, read_only=self._read_only)
 
     def audit(self) -> AuditReport:
         """Compute everything anew from the stored blocks, and report the first fault.

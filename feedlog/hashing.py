@@ -27,6 +27,7 @@ MANIFEST_CONTEXT = "feedlog v1 feed key from manifest"
 DISCOVERY_CONTEXT = b"feedlog v1 discovery key"
 KEY_PAIR_CONTEXT = "feedlog v1 seed of a named key pair"
 FEED_SEED_CONTEXT = "feedlog v1 seed of a named feed"
+NAMESPACE_CONTEXT = "feedlog v1 secret of a namespace"
 
 assert len(HEAD_CONTEXT) == 24
 
@@ -111,3 +112,11 @@ def key_pair_seed(secret: bytes, name: str) -> bytes:
 def feed_seed(secret: bytes, name: str) -> bytes:
     """Return the Ed25519 seed (32 bytes) of the writer of a named feed of a store."""
     return blake3(secret + name.encode(), derive_key_context=FEED_SEED_CONTEXT).digest()
+
+
+def namespace_secret(secret: bytes, name: str) -> bytes:
+    """Return the secret (32 bytes) of a namespace in a store, or in another namespace.
+
+    It stands for the store's own in what the names below it derive.
+    """
+    return blake3(secret + name.encode(), derive_key_context=NAMESPACE_CONTEXT).digest()

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+import msgspec
+
 from feedlog import catalog, hashing
 from feedlog.catalog import FeedMeta
 from feedlog.encryption import BlockCipher, check_encryption_key
@@ -27,6 +29,7 @@ from feedlog.lmdb_storage import LmdbStorage
 from feedlog.log import Log
 from feedlog.manifest import Manifest
 from feedlog.memory_storage import MemoryStorage
+from feedlog.namespace import Namespace
 from feedlog.storage import Reader, Storage
 
 
@@ -38,6 +41,8 @@ class FeedInfo:
     name: str | None
     length: int
     writable: bool
+    namespace: tuple[str, ...] = ()
+    """The namespaces that the name is in, outermost first."""
 
     @property
     def id(self) -> str:
@@ -102,9 +107,15 @@ class Store:
 
     # Keys.
 
-    def key_pair(self, name: str) -> KeyPair:
+    def key_pair(self, name: str, *, namespace: tuple[str, ...] = ()) -> KeyPair:
         """Return the key pair that the store's secret gives to a name."""
-        return KeyPair.from_seed(hashing.key_pair_seed(self._secret, name))
+        return KeyPair.from_seed(hashing.key_pair_seed(self._secret_of(namespace), name))
+
+    def _secret_of(self, namespace: tuple[str, ...]) -> bytes:
+        secret = self._secret
+        for name in namespace:
+            secret = hashing.namespace_secret(secret, name)
+        return secret
 
     # Feeds.
 
@@ -116,6 +127,7 @@ class Store:
         manifest: Manifest | None = None,
         key_pair: KeyPair | None = None,
         encryption_key: bytes | None = None,
+        namespace: tuple[str, ...] = (),
     ) -> Feed:
         """Open a feed, making it where the store does not have it.
 
@@ -123,7 +135,8 @@ class Store:
         (32 bytes): somebody's, an empty replica until proofs are applied. `manifest`
         describes a feed with other signers or another hash; it may go with a name.
         `key_pair` is a signer's, for a feed whose secret key comes from elsewhere.
-        `encryption_key` (32 bytes) is kept in the store.
+        `encryption_key` (32 bytes) is kept in the store. `namespace` is what
+        `Store.namespace` sets.
 
         Returns one and the same object for one feed. Raises `ValueError` for
         arguments that name no feed, `NotWritable` where a read-only store would have
@@ -131,14 +144,14 @@ class Store:
         """
         if encryption_key is not None:
             check_encryption_key(encryption_key)
+        path = () if name is None else (*namespace, name)
+        wanted = _Wanted(path, key, manifest, key_pair, encryption_key)
         with self._storage.read() as reader:
-            found = self._find(reader, name, key, manifest, key_pair)
-        if found is None:
-            found = self._make(name, key, manifest, key_pair, encryption_key)
-        number, meta = found
-        changed = _completed(meta, manifest, key_pair, encryption_key)
+            found = _find(reader, wanted)
+        number, meta = found or self._make(wanted)
+        changed = _completed(meta, wanted)
         if changed != meta:
-            changed = self._complete(number, manifest, key_pair, encryption_key)
+            changed = self._complete(number, wanted)
             self._feeds.pop(number, None)
         return self._object(number, changed)
 
@@ -149,74 +162,21 @@ class Store:
         the one that we have an object for was rolled back: so the key is compared.
         """
         feed = self._feeds.get(number)
-        if feed is None or feed.key != meta.key:
+        if feed is None or feed.key != meta.key or feed.purged:
             feed = self._feeds[number] = self._open_feed(number, meta)
         return feed
 
-    def _find(
-        self,
-        reader: Reader,
-        name: str | None,
-        key: bytes | None,
-        manifest: Manifest | None,
-        key_pair: KeyPair | None,
-    ) -> tuple[int, FeedMeta] | None:
-        if name is not None:
-            number = catalog.find_by_name(reader, _checked_name(name))
-        else:
-            number = catalog.find_by_key(reader, _feed_key(key, manifest, key_pair))
-        if number is None:
-            return None
-        meta = catalog.load_feed(reader, number)
-        assert meta is not None, "the index points at it"
-        if name is not None and key is not None and meta.key != key:
-            raise ValueError(
-                f"the feed {name!r} has the key {encode_id(meta.key)}, not the one given"
-            )
-        return number, meta
-
-    def _describe(
-        self,
-        name: str | None,
-        key: bytes | None,
-        manifest: Manifest | None,
-        key_pair: KeyPair | None,
-        encryption_key: bytes | None,
-    ) -> FeedMeta:
-        """Return the facts of a feed that the store does not have yet."""
-        ours = key is None
-        if ours and name is not None and manifest is None and key_pair is None:
-            manifest = Manifest((self._signer(name).public_key,))
-        key = key if key is not None else _feed_key(None, manifest, key_pair)
-        if manifest is None and key_pair is not None:
-            candidate = Manifest((key_pair.public_key,))
-            manifest = candidate if candidate.key() == key else None
-        return FeedMeta(
-            key=key,
-            name=name,
-            manifest=manifest.to_bytes() if manifest else b"",
-            seeds=(key_pair.seed,) if key_pair else (),
-            dense=ours,
-            encryption_key=encryption_key or b"",
-        )
-
-    def _make(
-        self,
-        name: str | None,
-        key: bytes | None,
-        manifest: Manifest | None,
-        key_pair: KeyPair | None,
-        encryption_key: bytes | None,
-    ) -> tuple[int, FeedMeta]:
+    def _make(self, wanted: _Wanted) -> tuple[int, FeedMeta]:
         """Enter a feed that is not committed; it may have been made in the open transaction.
 
         A number is used once by this process, even if entering the feed is rolled
         back: an object that is left over must not read another feed's blocks.
         """
         self._refuse_read_only()
-        meta = self._describe(name, key, manifest, key_pair, encryption_key)
+        signer = self._signer(wanted.path) if wanted.path else None
+        meta = _described(wanted, signer)
         with self._storage.write() as writer:
-            found = self._find(writer, name, key, manifest, key_pair)
+            found = _find(writer, wanted)
             if found is not None:
                 return found
             if catalog.find_by_key(writer, meta.key) is not None:
@@ -225,31 +185,25 @@ class Store:
         self._unused = number + 1
         return number, meta
 
-    def _complete(
-        self,
-        number: int,
-        manifest: Manifest | None,
-        key_pair: KeyPair | None,
-        encryption_key: bytes | None,
-    ) -> FeedMeta:
+    def _complete(self, number: int, wanted: _Wanted) -> FeedMeta:
         """Add what the caller knows to the facts as they are at this moment."""
         self._refuse_read_only()
         with self._storage.write() as writer:
             meta = catalog.load_feed(writer, number)
             if meta is None:
                 raise StoreError("the feed was purged meanwhile")
-            changed = _completed(meta, manifest, key_pair, encryption_key)
+            changed = _completed(meta, wanted)
             catalog.save_feed(writer, number, changed)
         return changed
 
-    def _signer(self, name: str) -> KeyPair:
-        return KeyPair.from_seed(hashing.feed_seed(self._secret, name))
+    def _signer(self, path: tuple[str, ...]) -> KeyPair:
+        return KeyPair.from_seed(hashing.feed_seed(self._secret_of(path[:-1]), path[-1]))
 
     def _open_feed(self, number: int, meta: FeedMeta) -> Feed:
         manifest = Manifest.from_bytes(meta.manifest) if meta.manifest else None
         candidates = [KeyPair.from_seed(seed) for seed in meta.seeds]
-        if meta.name is not None:
-            candidates.append(self._signer(meta.name))
+        if meta.path:
+            candidates.append(self._signer(meta.path))
         signers = tuple(
             pair for pair in candidates if manifest and pair.public_key in manifest.signers
         )
@@ -271,8 +225,17 @@ class Store:
         result = []
         for number, meta in known:
             feed = self._object(number, meta)
-            result.append(FeedInfo(meta.key, meta.name, feed.length, feed.writable))
+            info = FeedInfo(meta.key, meta.name, feed.length, feed.writable, meta.namespace)
+            result.append(info)
         return result
+
+    def purge(self, feed: Feed) -> None:
+        """Remove a feed with all that the store has of it; see `Feed.purge`."""
+        feed.purge()
+
+    def namespace(self, name: str) -> Namespace:
+        """Return a view of the store in which names mean other feeds and key pairs."""
+        return Namespace(self, (name,))
 
     # Transactions.
 
@@ -307,15 +270,37 @@ class Store:
         self.close()
 
 
-def _checked_name(name: str) -> str:
-    size = len(name.encode())
-    if not 1 <= size <= catalog.MAX_NAME_SIZE:
-        raise ValueError(f"a feed's name has 1 to {catalog.MAX_NAME_SIZE} bytes, not {size}")
-    return name
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What `Store.feed` was called with."""
+
+    path: tuple[str, ...]
+    key: bytes | None
+    manifest: Manifest | None
+    key_pair: KeyPair | None
+    encryption_key: bytes | None
 
 
-def _feed_key(key: bytes | None, manifest: Manifest | None, key_pair: KeyPair | None) -> bytes:
+def _find(reader: Reader, wanted: _Wanted) -> tuple[int, FeedMeta] | None:
+    """Return the number and the facts of the feed, where the store has it."""
+    if wanted.path:
+        number = catalog.find_by_path(reader, wanted.path)
+    else:
+        number = catalog.find_by_key(reader, _feed_key(wanted))
+    if number is None:
+        return None
+    meta = catalog.load_feed(reader, number)
+    assert meta is not None, "the index points at it"
+    if wanted.key is not None and meta.key != wanted.key:
+        raise ValueError(
+            f"the feed {wanted.path[-1]!r} has the key {encode_id(meta.key)}, not the one given"
+        )
+    return number, meta
+
+
+def _feed_key(wanted: _Wanted) -> bytes:
     """Return the key of the feed that the arguments name."""
+    key, manifest = wanted.key, wanted.manifest
     if key is not None:
         if len(key) != KEY_SIZE:
             raise ValueError(f"a feed's key has {KEY_SIZE} bytes, not {len(key)}")
@@ -324,24 +309,43 @@ def _feed_key(key: bytes | None, manifest: Manifest | None, key_pair: KeyPair | 
         return key
     if manifest is not None:
         return manifest.key()
-    if key_pair is not None:
-        return Manifest((key_pair.public_key,)).key()
+    if wanted.key_pair is not None:
+        return Manifest((wanted.key_pair.public_key,)).key()
     raise ValueError("a feed is opened by a name, a key, a manifest or a key pair")
 
 
-def _completed(
-    meta: FeedMeta,
-    manifest: Manifest | None,
-    key_pair: KeyPair | None,
-    encryption_key: bytes | None,
-) -> FeedMeta:
+def _described(wanted: _Wanted, signer: KeyPair | None) -> FeedMeta:
+    """Return the facts of a feed that the store does not have yet; `signer` is its name's."""
+    manifest, key_pair = wanted.manifest, wanted.key_pair
+    if signer is not None and wanted.key is None and manifest is None and key_pair is None:
+        manifest = Manifest((signer.public_key,))
+    key = manifest.key() if manifest and wanted.key is None else _feed_key(wanted)
+    if manifest is None and key_pair is not None:
+        candidate = Manifest((key_pair.public_key,))
+        manifest = candidate if candidate.key() == key else None
+    return FeedMeta(
+        key=key,
+        name=wanted.path[-1] if wanted.path else None,
+        namespace=wanted.path[:-1],
+        manifest=manifest.to_bytes() if manifest else b"",
+        seeds=(key_pair.seed,) if key_pair else (),
+        dense=wanted.key is None,
+        encryption_key=wanted.encryption_key or b"",
+    )
+
+
+def _completed(meta: FeedMeta, wanted: _Wanted) -> FeedMeta:
     """Return the stored facts with what the caller knows in addition."""
+    manifest, key_pair = wanted.manifest, wanted.key_pair
+    if manifest is not None and manifest.key() != meta.key:
+        raise ValueError("the manifest does not hash to the feed's key")
     known = meta.manifest or (manifest.to_bytes() if manifest else b"")
     seeds = meta.seeds
     if key_pair is not None and key_pair.seed not in seeds:
         seeds = (*seeds, key_pair.seed)
-    if encryption_key is not None and meta.encryption_key not in (b"", encryption_key):
+    secret = wanted.encryption_key
+    if secret is not None and meta.encryption_key not in (b"", secret):
         raise ValueError("the feed has another encryption key")
-    return FeedMeta(
-        meta.key, known, seeds, meta.name, meta.dense, encryption_key or meta.encryption_key
+    return msgspec.structs.replace(
+        meta, manifest=known, seeds=seeds, encryption_key=secret or meta.encryption_key
     )

@@ -54,6 +54,9 @@ def test_keys_and_seeds_have_contexts_of_their_own() -> None:
     assert hashing.feed_seed(KEY, "ä") == derived(
         "feedlog v1 seed of a named feed", KEY + b"\xc3\xa4"
     )
+    assert hashing.namespace_secret(KEY, "n") == derived(
+        "feedlog v1 secret of a namespace", KEY + b"n"
+    )
     assert hashing.key_pair_seed(KEY, "n") == derived(
         "feedlog v1 seed of a named key pair", KEY + b"n"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from feedlog import Feed, KeyPair, Manifest, NotWritable, Store, StoreError, encode_id
-from feedlog.catalog import MAX_NAME_SIZE
+from feedlog.catalog import MAX_PATH_SIZE
 from feedlog.hashing import BLAKE2B
 
 
@@ -63,14 +63,18 @@ class TestOpening:
         with pytest.raises(ValueError, match="a name, a key, a manifest or a key pair"):
             store.feed()
 
-    @pytest.mark.parametrize("name", ["", "n" * (MAX_NAME_SIZE + 1), "ä" * 201])
+    @pytest.mark.parametrize("name", ["n" * 499, "ä" * 250])
     def test_names_have_a_size(self, store: Store, name: str) -> None:
-        size = len(name.encode())
-        with pytest.raises(ValueError, match=f"1 to {MAX_NAME_SIZE} bytes, not {size}"):
+        size = len(name.encode()) + 2
+        with pytest.raises(ValueError, match=f"at most {MAX_PATH_SIZE} bytes.*not {size}"):
             store.feed(name)
+        with pytest.raises(ValueError, match="at least one byte"):
+            store.feed("")
 
     def test_the_longest_name(self, store: Store) -> None:
-        store.feed("n" * MAX_NAME_SIZE).append(b"fits")
+        feed = store.feed("n" * 498)
+        feed.append(b"fits")
+        assert store.feed("n" * 498) is feed
 
     def test_keys_have_a_size(self, store: Store) -> None:
         with pytest.raises(ValueError, match="a feed's key has 32 bytes, not 31"):
@@ -85,6 +89,12 @@ class TestOpening:
         manifest = Manifest((KeyPair.generate().public_key,))
         with pytest.raises(ValueError, match="does not hash to the key"):
             store.feed(key=bytes(32), manifest=manifest)
+
+    def test_a_name_and_a_manifest_that_do_not_belong_together(self, store: Store) -> None:
+        store.feed("news")
+        manifest = Manifest((KeyPair.generate().public_key,))
+        with pytest.raises(ValueError, match="the manifest does not hash to the feed's key"):
+            store.feed("news", manifest=manifest)
 
     def test_one_feed_has_one_name(self, store: Store) -> None:
         pair = KeyPair.generate()
