@@ -67,7 +67,7 @@ class MappedEnvironment:
         self._durability = durability
         self.remapping = threading.RLock()
         self._writing = threading.Lock()
-        self._under_way = False
+        self._remaps = 0
         self._closed = False
         self._readers: set[ref[Carried]] = set()
         try:
@@ -141,13 +141,19 @@ class MappedEnvironment:
             except lmdb.Error as error:
                 raise explain(error, self.path) from error
 
-    def track(self, reader: Carried) -> ref[Carried]:
-        """Carry this reader over whenever the map changes, until `untrack` or its death."""
+    def begin_reader(self, reader: Carried) -> ref[Carried]:
+        """Begin a reader, and carry it over whenever the map changes, until `untrack` or its death.
+
+        A remap in another thread may end the transaction between its begin and its
+        entry in the list of readers. The count of remaps tells: it is odd during one.
+        """
+        before = self._remaps
+        reader.txn = self.begin_read()
         handle = ref(reader, self._readers.discard)
         self._readers.add(handle)
-        if self._under_way:  # it may have come too late for the list that a remap works on
+        if before & 1 or before != self._remaps:
             with self.remapping:
-                reader.txn = self.begin_read()
+                reader.txn, reader.copy, reader.lost = self.begin_read(), None, None
         return handle
 
     def untrack(self, handle: ref[Carried]) -> None:
@@ -211,7 +217,7 @@ class MappedEnvironment:
 
     def _remap(self, size: int) -> None:
         """Map `size` bytes, or what the file asks for if 0, and carry readers over."""
-        self._under_way = True
+        self._remaps += 1
         try:
             readers = [reader for handle in list(self._readers) if (reader := handle())]
             latest = self.env.info()["last_txnid"]
@@ -226,7 +232,7 @@ class MappedEnvironment:
         except lmdb.Error as error:
             raise explain(error, self.path) from error
         finally:
-            self._under_way = False
+            self._remaps += 1
 
     def _place_for(self, reader: Carried, latest: int) -> lmdb.Environment | None:
         """Return where to read the reader's state after the remap; None if it needs nothing."""

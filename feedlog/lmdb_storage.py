@@ -50,8 +50,8 @@ class LmdbReader:
         self.closed = False
         self.lost: str | None = None
         self.copy: lmdb.Environment | None = None
-        self.txn: Transaction = mapped.begin_read()
-        self._handle = mapped.track(self)
+        self.txn: Transaction
+        self._handle = mapped.begin_reader(self)
 
     def __enter__(self) -> Self:
         return self
@@ -316,8 +316,10 @@ class LmdbStorage:
             generation = txn.id()
             txn.abort()
         except lmdb.Error:
-            with LmdbReader(self._mapped) as reader:  # the careful way, which explains errors
-                generation = reader.txn.id()
+            with self._mapped.remapping:  # the careful way, which explains errors
+                txn = self._mapped.begin_read()
+                generation = txn.id()
+                txn.abort()
         return generation
 
     def read(self) -> LmdbReader:
