@@ -22,11 +22,14 @@ PACKED_SIZES = (6, 18)
 
 Address = tuple[str, int]
 
+CACHED = 8192
+"""Conversions kept of each kind: a crawl meets the same few hundred addresses over and over."""
+
 MAX_HOST_LENGTH = 253
 """The longest name in the DNS (RFC 1035, 2.3.4); a longer host is a mistake or an attack."""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=CACHED)
 def _numeric(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     ip = ipaddress.ip_address(host)
     return getattr(ip, "ipv4_mapped", None) or ip
@@ -66,6 +69,7 @@ def is_numeric(host: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=CACHED)
 def canonical(address: tuple[Any, ...]) -> Address:
     """Return the one form of an address as a socket reports it.
 
@@ -78,11 +82,13 @@ def canonical(address: tuple[Any, ...]) -> Address:
     return str(ip), address[1]
 
 
+@lru_cache(maxsize=CACHED)
 def family(address: Address) -> int:
     """Return 4 or 6; raises `ValueError` for a name."""
     return _numeric(address[0]).version
 
 
+@lru_cache(maxsize=CACHED)
 def pack_address(address: Address) -> bytes:
     """Return the 6 or 18 bytes of a numeric address; raises `ValueError` for a name."""
     host, port = canonical(address)
@@ -91,6 +97,7 @@ def pack_address(address: Address) -> bytes:
     return _numeric(host).packed + port.to_bytes(2, "big")
 
 
+@lru_cache(maxsize=CACHED)
 def unpack_address(data: bytes) -> Address:
     """Read what `pack_address` wrote; raises `DecodeError`."""
     if len(data) not in PACKED_SIZES:
@@ -101,14 +108,14 @@ def unpack_address(data: bytes) -> Address:
     return str(ip), int.from_bytes(data[-2:], "big")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=CACHED)
 def subnet(host: str) -> bytes:
     """Return what one owner commonly holds whole: the /24 of an IPv4 host, the /48 of IPv6."""
     packed = _numeric(host).packed
     return packed[:3] if len(packed) == 4 else packed[:6]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=CACHED)
 def reach(host: str) -> int:
     """Return how far an address means the same: 0 this machine, 1 a private network, 2 anywhere.
 
@@ -122,7 +129,7 @@ def reach(host: str) -> int:
     return 2 if ip.is_global else 1
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=CACHED)
 def area(address: Address) -> bytes | None:
     """Return the part of the network that is taken for one owner when answers are counted.
 

@@ -38,9 +38,9 @@ from net.dht.messages import (
     decode_datagram,
     encode_request,
 )
-from net.dht.operations import Join, Operation, Publish, Search, To
+from net.dht.operations import Explore, Join, Operation, Publish, Search, To
 from net.dht.publications import Publications
-from net.dht.query import Query
+from net.dht.query import WANT, Query
 from net.dht.records import MAX_ADDRESSES, Announcement
 from net.dht.responder import Responder
 from net.dht.routing import Table
@@ -53,10 +53,10 @@ MAX_VERIFYING = 32
 """Newcomers pinged at a time because they asked us something; the others may come by again."""
 
 MAX_SUSPECTS = 1024
-"""Addresses remembered as silent."""
+"""Addresses remembered as silent or lying."""
 
 SUSPICION = 120.0
-"""Seconds that a silent address is asked last."""
+"""Seconds that such an address is asked last."""
 
 UPKEEP = 15.0
 """Seconds between two looks at what is due."""
@@ -64,8 +64,11 @@ UPKEEP = 15.0
 STALE_AFTER = 300.0
 """Seconds of silence after which a contact is pinged."""
 
-REFRESH_AFTER = 900.0
-"""Seconds after which an unused bucket is refreshed by a crawl into its range."""
+EXPLORE_EVERY = 60.0
+"""Seconds between two crawls into a part of the id space where we know few."""
+
+EXPLORE_WANT = 3
+"""Answers that such a crawl is content with: it is to know somebody in each part."""
 
 MAX_OBSERVATIONS = 32
 """Nodes whose latest report of our own address is kept."""
@@ -113,7 +116,7 @@ class DhtCore:
         ephemeral: bool = False,
     ) -> None:
         self.id = node_id(node_key.public_key)
-        self.table = Table(self.id, now)
+        self.table = Table(self.id)
         self.unix_offset = unix - now
         self.counters: Counter[str] = Counter()
         self._key_pair = key_pair
@@ -133,6 +136,7 @@ class DhtCore:
         self._outbox: list[tuple[bytes, Address]] = []
         self._events: deque[Event] = deque()
         self._upkeep = now + UPKEEP
+        self._explore_next = now + EXPLORE_EVERY
 
     # -- the five verbs ---------------------------------------------------------------
 
@@ -357,9 +361,7 @@ class DhtCore:
     def _lost(self, call: Call, now: float) -> None:
         self.counters["silent"] += 1
         self._verifying.pop(call.address, None)
-        self._suspects[call.address] = now + SUSPICION
-        while len(self._suspects) > MAX_SUSPECTS:
-            self._suspects.popitem(last=False)
+        self._suspect(call.address, now)
         if call.contact is not None:
             self.table.failed(call.contact)
         operation = self._operations.get(call.operation)
@@ -368,13 +370,18 @@ class DhtCore:
         elif operation is not None:
             operation.failed(call.contact, call.arguments)
 
+    def _suspect(self, address: Address, now: float) -> None:
+        self._suspects[address] = now + SUSPICION
+        self._suspects.move_to_end(address)
+        while len(self._suspects) > MAX_SUSPECTS:
+            self._suspects.popitem(last=False)
+
     # -- running operations -----------------------------------------------------------
 
-    def _query(self, target: bytes, now: float) -> Query:
+    def _query(self, target: bytes, now: float, want: int = WANT) -> Query:
         suspects = frozenset(a for a, until in self._suspects.items() if until > now)
-        query = Query(target, suspects=suspects)
+        query = Query(target, want=want, suspects=suspects)
         query.start(self.table.near(target))
-        self.table.bucket(target).last_updated = now
         return query
 
     def _begin(self, operation: Operation, now: float) -> int:
@@ -418,8 +425,14 @@ class DhtCore:
 
     def _conclude(self, number: int, operation: Operation, now: float) -> Finished:
         answers = len(operation.query.answerers())
+        for liar in operation.query.liars():
+            self._suspect(liar.address, now)
         if isinstance(operation, Join):
+            self._explore(self.table.thin_parts(), now)
             return Finished(number, operation.reached)
+        if isinstance(operation, Explore):
+            rest = set(operation.parts[1:]) & set(self.table.thin_parts())
+            self._explore(sorted(rest), now)
         if not isinstance(operation, Publish):
             return Finished(number, answers)
         self._publications.spread(operation.record, operation.stored, now)
@@ -439,12 +452,24 @@ class DhtCore:
         stalest = self.table.stalest()
         if stalest is not None and stalest.seen + STALE_AFTER <= now:
             self._send(stalest.contact.address, Ping(self._sender), stalest.contact, 0, now)
-        bucket = min(self.table.buckets, key=lambda b: b.last_updated)
-        if bucket.last_updated + REFRESH_AFTER <= now:
-            low, high = bucket.range
-            target = self._rng.randint(low, min(high, (1 << 8 * ID_SIZE) - 1))
-            query = self._query(target.to_bytes(ID_SIZE, "big"), now)
-            self._begin(Operation(self._sender, query), now)
+        if now >= self._explore_next:
+            self._explore_next = now + EXPLORE_EVERY
+            thin = self.table.thin_parts()
+            self._explore([self._rng.choice(thin)] if thin else [0], now)
+
+    def _explore(self, parts: Sequence[int], now: float) -> None:
+        """Crawl into one part of the id space after the other, see `Table.thin_parts`.
+
+        Without this a node knows its own neighbourhood and whoever came by, and a lookup far
+        from both can end among nodes that all know nobody closer.
+        """
+        if not parts:
+            return
+        shift = 8 * ID_SIZE - 1 - parts[0]
+        prefix = (int.from_bytes(self.id, "big") >> shift) ^ 1
+        target = (prefix << shift) | self._rng.getrandbits(shift)
+        query = self._query(target.to_bytes(ID_SIZE, "big"), now, EXPLORE_WANT)
+        self._begin(Explore(self._sender, query, parts), now)
 
     def _join(self, now: float) -> int:
         return self._begin(Join(self._sender, self._query(self.id, now), self._bootstrap), now)

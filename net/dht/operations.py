@@ -37,7 +37,7 @@ To = tuple[Address, Contact | None, Arguments]
 
 
 class Operation:
-    """A crawl towards `target`. By itself it only fills the routing table."""
+    """A crawl towards `target`, which fills the routing table on its way."""
 
     def __init__(self, sender: bytes, query: Query) -> None:
         self.query = query
@@ -78,6 +78,14 @@ class Operation:
     def next_timeout(self) -> float | None:
         """Return when `requests` should be asked again."""
         return self.query.next_timeout()
+
+
+class Explore(Operation):
+    """Crawls into the first of some parts of the id space; the others come after it."""
+
+    def __init__(self, sender: bytes, query: Query, parts: Sequence[int]) -> None:
+        super().__init__(sender, query)
+        self.parts = tuple(parts)
 
 
 class Join(Operation):

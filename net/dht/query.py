@@ -95,8 +95,12 @@ class Query:
         self._suspects = suspects
         self._by_id: dict[bytes, Candidate] = {}
         self._order: list[Candidate] = []
+        self._asked: list[Candidate] = []
+        """Those that hold a place in the window, longest first."""
+        self._outstanding = 0
         self._good: Counter[bytes] = Counter()
         self._bad: Counter[bytes] = Counter()
+        self._liars: set[bytes] = set()
         self._areas: Counter[object] = Counter()
         self._answers = 0
         self._slow = False
@@ -109,16 +113,16 @@ class Query:
         """Return whom to ask now; each is taken as asked."""
         self._age(now)
         chosen: list[Contact] = []
-        flying = sum(c.state is State.ASKED for c in self._order)
-        while flying < WIDTH and self.sent < MAX_REQUESTS and not self._satisfied():
+        while len(self._asked) < WIDTH and self.sent < MAX_REQUESTS and not self._satisfied():
             candidate = self._next()
             if candidate is None:
                 break
             candidate.state, candidate.asked = State.ASKED, now
             candidate.attempts += 1
             candidate.outstanding += 1
+            self._outstanding += 1
+            self._asked.append(candidate)
             self.sent += 1
-            flying += 1
             chosen.append(candidate.contact)
         return chosen
 
@@ -128,24 +132,24 @@ class Query:
         Another id than expected means that a liar has given an honest node's address to
         an id of its choice: the invented contact goes, the real one counts.
         """
-        candidate = self._by_id.get(asked.id)
-        if candidate is None:
-            return
-        candidate.outstanding -= 1
-        if candidate.state is State.ANSWERED:
+        candidate = self._ended(asked)
+        if candidate is None or candidate.state is State.ANSWERED:
             return  # an earlier attempt was answered already
         if answerer != asked.id:
+            self._leave_window(candidate)
             candidate.state = State.REFUSED
-            self._bad.update(dict.fromkeys(candidate.referrers, MIN_SILENT))
+            self._blame(candidate, 1)
             self._learn([Contact(answerer, asked.address)], None)
             candidate = self._by_id.get(answerer)
             if candidate is None or candidate.state in (State.ANSWERED, State.REFUSED):
                 return
+        self._leave_window(candidate)
         if candidate.state is State.LATE:
-            self._bad.subtract(candidate.referrers)
+            self._blame(candidate, -1)
         if candidate.state is State.LATE or candidate.attempts > 1:
             self._slow = True
         self._good.update(candidate.referrers)
+        self._blame(candidate, 0)
         candidate.state = State.ANSWERED
         self._answers += 1
         self._areas[area(asked.address)] += 1
@@ -153,26 +157,21 @@ class Query:
 
     def failed(self, contact: Contact) -> None:
         """Note that a request to a contact will never be answered."""
-        candidate = self._by_id.get(contact.id)
-        if candidate is None:
-            return
-        candidate.outstanding -= 1
-        if candidate.state is State.ASKED and candidate.outstanding == 0:
+        candidate = self._ended(contact)
+        if candidate is not None and candidate.state is State.ASKED and not candidate.outstanding:
+            self._leave_window(candidate)
             self._late(candidate)
 
     def refuse(self, contact: Contact) -> None:
         """Note that a request was answered with nonsense: the contact is not asked again."""
-        candidate = self._by_id.get(contact.id)
-        if candidate is None:
-            return
-        candidate.outstanding -= 1
-        if candidate.state is not State.ANSWERED:
+        candidate = self._ended(contact)
+        if candidate is not None and candidate.state is not State.ANSWERED:
+            self._leave_window(candidate)
             candidate.state = State.REFUSED
 
     def next_timeout(self) -> float | None:
         """Return when `requests` should be called again if no answer comes."""
-        asked = [c.asked for c in self._order if c.state is State.ASKED]
-        return min(asked) + SOFT_TIMEOUT if asked else None
+        return self._asked[0].asked + SOFT_TIMEOUT if self._asked else None
 
     @property
     def done(self) -> bool:
@@ -180,9 +179,13 @@ class Query:
         if self._satisfied():
             return True
         patient = self._slow or self._answers < ENOUGH
-        if any(c.outstanding > 0 if patient else c.state is State.ASKED for c in self._order):
+        if self._asked or (patient and self._outstanding):
             return False
         return self.sent >= MAX_REQUESTS or self._next() is None
+
+    def liars(self) -> list[Contact]:
+        """Return those of whose contacts too many are silent, see `SILENT_SHARE`."""
+        return [self._by_id[liar].contact for liar in self._liars]
 
     def answerers(self) -> list[Contact]:
         """Return those that answered, nearest first and few of one area."""
@@ -221,24 +224,41 @@ class Query:
                 excess -= 1
 
     def _age(self, now: float) -> None:
-        for candidate in self._order:
-            if candidate.state is State.ASKED and now >= candidate.asked + SOFT_TIMEOUT:
-                self._late(candidate)
+        while self._asked and now >= self._asked[0].asked + SOFT_TIMEOUT:
+            self._late(self._asked.pop(0))
 
     def _late(self, candidate: Candidate) -> None:
         candidate.state = State.LATE
         if candidate.attempts == 1:
-            self._bad.update(candidate.referrers)
+            self._blame(candidate, 1)
 
-    def _lies(self, referrer: bytes) -> bool:
-        bad = self._bad[referrer]
-        return bad >= MIN_SILENT and bad > SILENT_SHARE * (bad + self._good[referrer])
+    def _ended(self, contact: Contact) -> Candidate | None:
+        """Return the candidate of a request that is over, None for one that was given up."""
+        candidate = self._by_id.get(contact.id)
+        if candidate is not None:
+            candidate.outstanding -= 1
+            self._outstanding -= 1
+        return candidate
+
+    def _leave_window(self, candidate: Candidate) -> None:
+        if candidate.state is State.ASKED:
+            self._asked.remove(candidate)
+
+    def _blame(self, candidate: Candidate, amount: int) -> None:
+        """Count silence, or its end, against those who named a candidate."""
+        for referrer in candidate.referrers:
+            self._bad[referrer] += amount
+            bad = self._bad[referrer]
+            if bad >= MIN_SILENT and bad > SILENT_SHARE * (bad + self._good[referrer]):
+                self._liars.add(referrer)
+            else:
+                self._liars.discard(referrer)
 
     def _trails(self, candidate: Candidate) -> bool:
         """Tell whether a candidate is asked only after all others."""
         if candidate.suspect:
             return True
-        return bool(candidate.referrers) and all(map(self._lies, candidate.referrers))
+        return bool(candidate.referrers) and candidate.referrers <= self._liars
 
     def _counts(self, candidate: Candidate) -> bool:
         place = area(candidate.contact.address)

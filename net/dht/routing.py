@@ -14,9 +14,9 @@ Specified in docs/spec/dht.md, section 8; docs/adr/0006-kademlia.md says why so.
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 from kademlia.node import Node  # type: ignore[import-untyped]  # it has no annotations
@@ -34,6 +34,12 @@ MAX_REPLACEMENTS = 5
 MAX_FAILURES = 2
 """Requests in a row without an answer after which a contact is dropped."""
 
+MAX_DEPTH = 24
+"""Parts of the id space that are explored; 2**24 nodes are more than there will be."""
+
+THIN = 3
+"""Contacts in a part of the id space below which it is explored."""
+
 PER_AREA = 8
 """Contacts of one area (`net.addresses.area`) in the table, whatever ids they have."""
 
@@ -45,16 +51,12 @@ class Entry:
     contact: Contact
     seen: float
     failures: int = 0
+    id: bytes = field(init=False)
+    long_id: int = field(init=False)
 
-    @property
-    def id(self) -> bytes:
-        """The node id."""
-        return self.contact.id
-
-    @property
-    def long_id(self) -> int:
-        """The node id as a number."""
-        return int.from_bytes(self.contact.id, "big")
+    def __post_init__(self) -> None:
+        self.id = self.contact.id
+        self.long_id = int.from_bytes(self.id, "big")
 
 
 class Bucket(Protocol):
@@ -63,7 +65,6 @@ class Bucket(Protocol):
     range: tuple[int, int]
     nodes: OrderedDict[bytes, Entry]
     replacement_nodes: OrderedDict[bytes, Entry]
-    last_updated: float
 
     def add_node(self, node: Entry) -> bool: ...
     def remove_node(self, node: Entry) -> None: ...
@@ -86,10 +87,9 @@ class _Buckets(RoutingTable):  # type: ignore[misc]  # kademlia has no annotatio
 class Table:
     """The contacts of one node."""
 
-    def __init__(self, own_id: bytes, now: float) -> None:
+    def __init__(self, own_id: bytes) -> None:
         self.own_id = own_id
         self._buckets = _Buckets(None, BUCKET_SIZE, Node(own_id))
-        self._buckets.buckets[0].last_updated = now
 
     def __len__(self) -> int:
         return sum(len(bucket.nodes) for bucket in self.buckets)
@@ -182,6 +182,16 @@ class Table:
         closest = heapq.nsmallest(limit, self, key=lambda entry: entry.long_id ^ point)
         return [entry.contact for entry in closest]
 
+    def thin_parts(self) -> list[int]:
+        """Return the parts of the id space in which we know few, down to our nearest contact's.
+
+        Part d are the ids that share d leading bits with ours and differ in the next.
+        """
+        own, bits = int.from_bytes(self.own_id, "big"), 8 * len(self.own_id)
+        known = Counter(bits - (entry.long_id ^ own).bit_length() for entry in self)
+        deepest = min(MAX_DEPTH, max(known, default=0))
+        return [part for part in range(deepest + 1) if known[part] < THIN]
+
     def stalest(self) -> Entry | None:
         """Return the contact that has been silent for longest."""
         return min(self, key=lambda entry: entry.seen, default=None)
@@ -202,10 +212,7 @@ class Table:
         return low <= int.from_bytes(self.own_id, "big") <= high and low < high
 
     def _split(self, bucket: Bucket) -> None:
-        index = self.buckets.index(bucket)
-        self._buckets.split_bucket(index)
-        for half in self.buckets[index : index + 2]:
-            half.last_updated = bucket.last_updated
+        self._buckets.split_bucket(self.buckets.index(bucket))
 
     def _remove(self, entry: Entry) -> None:
         self._buckets.remove_contact(entry)

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedlog.keys import KeyPair
-from net.addresses import Address
+from net.addresses import Address, pack_address
 from net.dht.core import MAX_SUSPECTS, MAX_VERIFYING, DhtCore
+from net.dht.hashing import node_id, ping_signable
 from net.dht.messages import (
     DHT_TAG,
     HEADER_SIZE,
@@ -22,6 +23,7 @@ from net.dht.messages import (
     Found,
     Lookup,
     Ping,
+    Pong,
     Request,
     decode_datagram,
     encode_request,
@@ -308,6 +310,24 @@ def test_nobody_is_sent_into_a_private_network_by_a_stranger() -> None:
     network.tap = lambda _data, _source, target: targets.add(target)
     assert success(network, nodes) == 10
     assert not targets & set(inside)
+
+
+@pytest.mark.parametrize("forged", ["signature", "key"])
+def test_a_forged_proof_enters_no_table(forged: str) -> None:
+    network = Network(9)
+    core, address = network.add(None)
+    claimed, other = network.key_pair(), network.key_pair()
+    place = address_of(77)
+    hello = encode_request(bytes(20), Lookup(node_id(claimed.public_key), bytes(20)))
+    core.receive_datagram(hello, place, network.now)
+    pings = [decode_datagram(data) for data, target in core.datagrams_to_send() if target == place]
+    (ping,) = [p for p in pings if isinstance(p, Request)]
+    signable = ping_signable(ping.message_id, pack_address(address))
+    signer, key = (other, claimed) if forged == "signature" else (other, other)
+    pong = Pong(key.public_key, signer.sign(signable))
+    core.receive_datagram(encode_response(ping.message_id, address, pong), place, network.now)
+    assert core.counters["malformed"] == 1
+    assert len(core.table) == 0
 
 
 def test_an_id_without_its_key_enters_no_table() -> None:

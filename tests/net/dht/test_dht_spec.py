@@ -55,7 +55,7 @@ def example() -> dict[str, str]:
         ALICE, topic, [ALICE_AT, ("2001:db8::5", 49737)], seq=1_800_000_000_000, expiry=UNIX + 3600
     )
     ping = Ping(sender)
-    responder = Responder(NODE, Table(node_id(NODE.public_key), NOW), SECRET, Random(0))
+    responder = Responder(NODE, Table(node_id(NODE.public_key)), SECRET, Random(0))
     pong, _ = responder.answer(Request(MESSAGE_ID, ping), 96, ALICE_AT, NOW, UNIX)
     found = encode_found(
         MESSAGE_ID, ALICE_AT, node_id(NODE.public_key), token, [other], [record.raw], 1200

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from net.dht.messages import Contact
+from net.dht.messages import MAX_NODES, Contact
 from net.dht.query import (
     MAX_ATTEMPTS,
     MAX_CANDIDATES,
@@ -226,6 +226,20 @@ def test_an_honest_address_under_a_false_id_is_put_right() -> None:
     assert query.answerers() == [contact(9)]
 
 
+def test_a_node_that_answers_twice_under_two_ids_counts_once() -> None:
+    query = Query(bytes(20))
+    true, false = contact(9), Contact((1).to_bytes(20, "big"), contact(9).address)
+    query.start([true, false])
+    assert query.requests(0.0) == [false, true]
+    query.answered(false, true.id, [])
+    assert query.answerers() == [true]
+    assert query.next_timeout() is None
+    query.requests(SOFT_TIMEOUT)
+    query.answered(true, true.id, [])
+    assert query.answerers() == [true]
+    assert query.done
+
+
 def test_nonsense_is_not_asked_again() -> None:
     query = Query(bytes(20))
     query.start([contact(1)])
@@ -241,6 +255,14 @@ def test_what_concerns_nobody_is_ignored(method: str) -> None:
     getattr(query, method)(contact(1))
     query.answered(contact(1), contact(1).id, [contact(2)])
     assert query.done
+
+
+def test_of_one_answer_only_so_many_are_taken() -> None:
+    query = Query(bytes(20))
+    query.start([contact(1)])
+    query.requests(0.0)
+    query.answered(contact(1), contact(1).id, [contact(n) for n in range(2, 900)])
+    assert len(query._order) == 1 + MAX_NODES
 
 
 def test_candidates_are_bounded() -> None:

@@ -37,7 +37,7 @@ NOW, UNIX = 100.0, 1_800_000_000.0
 
 @pytest.fixture
 def table() -> Table:
-    return Table(node_id(KEY.public_key), NOW)
+    return Table(node_id(KEY.public_key))
 
 
 @pytest.fixture

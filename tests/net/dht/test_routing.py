@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from net.dht.messages import Contact
-from net.dht.routing import BUCKET_SIZE, MAX_FAILURES, MAX_REPLACEMENTS, PER_AREA, Table
+from net.dht.routing import (
+    BUCKET_SIZE,
+    MAX_DEPTH,
+    MAX_FAILURES,
+    MAX_REPLACEMENTS,
+    PER_AREA,
+    THIN,
+    Table,
+)
 from tests.reference.dht_network import address_of
 
 OWN = bytes(20)
@@ -23,7 +31,7 @@ def contact(number: int, place: int | None = None) -> Contact:
 
 def filled(seed: int, count: int) -> tuple[Table, list[Contact]]:
     rng = Random(seed)
-    table = Table(rng.randbytes(20), 0.0)
+    table = Table(rng.randbytes(20))
     contacts = [Contact(rng.randbytes(20), address_of(n)) for n in range(count)]
     return table, [c for c in contacts if table.add(c, 0.0)]
 
@@ -53,7 +61,7 @@ def test_every_contact_is_in_the_bucket_of_its_range(
     steps: list[tuple[str, int]], own: int
 ) -> None:
     # Ids close to our own and on the boundaries of the halves, where buckets split.
-    table = Table(own.to_bytes(20, "big"), 0.0)
+    table = Table(own.to_bytes(20, "big"))
     for what, number in steps:
         node = contact((own ^ number) if number < 200 else (2**159 + number - 300))
         if what == "add":
@@ -78,7 +86,7 @@ def test_every_contact_is_in_the_bucket_of_its_range(
 
 
 def test_a_contact_that_fails_twice_goes_and_a_replacement_comes() -> None:
-    table = Table(OWN, 0.0)
+    table = Table(OWN)
     far = [contact(2**159 + n) for n in range(BUCKET_SIZE + 2)]
     added = [table.add(c, float(n)) for n, c in enumerate(far)]
     assert all(added)
@@ -94,7 +102,7 @@ def test_a_contact_that_fails_twice_goes_and_a_replacement_comes() -> None:
 
 
 def test_a_failing_contact_makes_room_for_a_newcomer() -> None:
-    table = Table(OWN, 0.0)
+    table = Table(OWN)
     far = [contact(2**159 + n) for n in range(BUCKET_SIZE + MAX_REPLACEMENTS)]
     for c in far:
         table.add(c, 0.0)
@@ -109,7 +117,7 @@ def test_a_failing_contact_makes_room_for_a_newcomer() -> None:
 
 
 def test_one_area_has_few_places_whatever_its_ids() -> None:
-    table = Table(OWN, 0.0)
+    table = Table(OWN)
     rng = Random(1)
     taken = [
         table.add(Contact(rng.randbytes(20), ("66.66.66.66", 1000 + n)), 0.0) for n in range(500)
@@ -119,15 +127,25 @@ def test_one_area_has_few_places_whatever_its_ids() -> None:
 
 
 def test_a_node_that_proves_its_id_from_a_new_address_has_moved() -> None:
-    table = Table(OWN, 0.0)
+    table = Table(OWN)
     table.add(contact(5, place=1), 0.0)
     table.failed(contact(5, place=2))  # not the one that we know
     assert table.add(contact(5, place=2), 1.0)
     assert table.near(OWN) == [contact(5, place=2)]
 
 
+def test_the_parts_where_few_are_known_down_to_the_nearest() -> None:
+    table = Table(OWN)
+    assert table.thin_parts() == [0]
+    for number in (*range(2**159, 2**159 + THIN), 2**158, 2**156):
+        table.add(contact(number), 0.0)
+    assert table.thin_parts() == [1, 2, 3]
+    table.add(contact(1), 0.0)  # shares 159 bits with us
+    assert table.thin_parts() == list(range(1, MAX_DEPTH + 1))
+
+
 def test_the_stalest_is_the_one_longest_silent() -> None:
-    table = Table(OWN, 0.0)
+    table = Table(OWN)
     assert table.stalest() is None
     for n in range(1, 5):
         table.add(contact(n), float(n))
@@ -138,5 +156,5 @@ def test_the_stalest_is_the_one_longest_silent() -> None:
 
 
 def test_the_own_id_is_never_wanted() -> None:
-    table = Table(OWN, 0.0)
+    table = Table(OWN)
     assert not table.add(Contact(OWN, address_of(1)), 0.0)
