@@ -24,6 +24,7 @@ from feedlog import BlockMissing, FeedlogError
 from feedlog_cli import tries
 from feedlog_cli.clear import clear
 from feedlog_cli.clone import clone
+from feedlog_cli.demo import demo
 from feedlog_cli.dht import dht
 from feedlog_cli.errors import CommandError
 from feedlog_cli.info import info
@@ -72,6 +73,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     (LOGS, verify, ("feedlog verify KEY seven.proof", "feedlog verify KEY seven.proof --raw")),
     (LOGS, clear, ("feedlog clear news 0:1000", "feedlog clear KEY 0:")),
+    (NETWORK, demo, ("feedlog demo", "feedlog demo ./docs")),
     (
         NETWORK,
         dht,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import typer
@@ -78,8 +79,7 @@ async def serve(
 ) -> None:
     """Announce and serve until the process is told to stop."""
     async with serving(store, bootstrap, host=host, port=port) as node:
-        for feed in feeds:
-            await node.share(feed)
+        await asyncio.gather(*(node.share(feed) for feed in feeds))
         if as_json:
             shared = [{"key": feed.id, "length": feed.length} for feed in feeds]
             say_json_line({"address": node.address, "feeds": shared})
