@@ -11,6 +11,7 @@ docs/guide has a page for each task, docs/spec the bytes.
 """
 
 from feedlog.audit import AuditReport
+from feedlog.draft import Draft
 from feedlog.errors import (
     BlockMissing,
     CorruptError,
@@ -41,6 +42,7 @@ __all__ = [
     "BlockMissing",
     "CorruptError",
     "DecodeError",
+    "Draft",
     "Feed",
     "FeedInfo",
     "FeedlogError",

@@ -19,10 +19,11 @@ from typing import overload
 from feedlog import catalog, layout
 from feedlog.apply import apply, raise_conflict
 from feedlog.audit import AuditReport, audit
+from feedlog.draft import MAX_BLOCKS, Draft
 from feedlog.encryption import OVERHEAD, BlockCipher
-from feedlog.errors import ForkConflict, NotWritable
+from feedlog.errors import ForkConflict, InvalidProof, NotWritable
 from feedlog.head import Head, sign
-from feedlog.keys import KeyPair
+from feedlog.keys import KeyPair, encode_id
 from feedlog.log import Entry, Log
 from feedlog.manifest import Manifest
 from feedlog.merkle import Roots
@@ -144,18 +145,55 @@ class Feed(View):
                 return range(start, start)
             if start + len(plain) > MAX_LENGTH:
                 raise ValueError(f"a feed holds at most {MAX_LENGTH} blocks")
-            cipher = self._cipher
-            stored = (
-                [cipher.encrypt(at, tail.fork, block) for at, block in enumerate(plain, start)]
-                if cipher
-                else plain
-            )
+            stored = self._stored(plain, start, tail.fork)
             roots = tail.roots.copy()
             columns = roots.extend(stored)
             self._log.append(writer, (start, columns), stored)
             self._commit(writer, manifest, roots, tail.fork)
         self._changed()
         return range(start, start + len(plain))
+
+    def draft(self, blocks: Iterable[Block]) -> Draft:
+        """Prepare a batch for signers whose secret keys are elsewhere; see `Draft`.
+
+        Nothing is changed: `commit` appends the batch once a quorum has signed it.
+        Raises `ValueError` for blocks that `extend` would refuse, for none or more
+        than 65,536, and for a feed whose manifest is not known.
+        """
+        if self.manifest is None:
+            raise ValueError("the feed's manifest, which names its signers, is not known yet")
+        plain = [self._checked_block(block) for block in blocks]
+        if not 1 <= len(plain) <= MAX_BLOCKS:
+            raise ValueError(f"a draft has 1 to {MAX_BLOCKS} blocks, not {len(plain)}")
+        base = self.prove() if self.head else None
+        start, fork = (base.length, base.fork) if base else (0, 0)
+        if start + len(plain) > MAX_LENGTH:
+            raise ValueError(f"a feed holds at most {MAX_LENGTH} blocks")
+        return Draft(self.manifest, fork, base, self._stored(plain, start, fork))
+
+    def commit(self, draft: Draft) -> range:
+        """Append a draft that a quorum has signed, and return the indexes of its blocks.
+
+        Raises `InvalidProof` where signatures are missing, or where the feed is no
+        longer as the draft found it; then draw up another one.
+        """
+        if draft.key != self.key:
+            raise ValueError(f"the draft is of the feed {encode_id(draft.key)}, not {self.id}")
+        self._refuse_read_only()
+        proof = draft.proof()
+        with self._storage.write() as writer:
+            head, _ = self._state(writer)
+            base = draft.base_head
+            found, expected = (
+                (one.fork, one.length, one.tree_hash) if one else None for one in (head, base)
+            )
+            if found != expected:
+                raise InvalidProof(
+                    f"draft follows length {draft.start} of fork {draft.fork}; the feed has "
+                    f"{head.length if head else 0} blocks of fork {head.fork if head else 0}"
+                )
+            self.apply(proof)
+        return range(draft.start, draft.length)
 
     @contextmanager
     def transaction(self) -> Iterator[Pending]:
@@ -224,6 +262,13 @@ class Feed(View):
         if len(block) > limit:
             raise ValueError(f"a block has at most {limit} bytes, not {len(block)}")
         return block
+
+    def _stored(self, plain: list[bytes], start: int, fork: int) -> list[bytes]:
+        """Return blocks as they are stored from `start` on."""
+        cipher = self._cipher
+        if cipher is None:
+            return plain
+        return [cipher.encrypt(at, fork, block) for at, block in enumerate(plain, start)]
 
     def _refuse_read_only(self) -> None:
         if self._read_only:
