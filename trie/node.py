@@ -289,8 +289,10 @@ def _decode(index: int, block: bytes) -> Node:
     kind = block[0]
     if not PUT <= kind <= DELETE:
         raise MalformedNode(index, "a chunk of a value" if kind == CHUNK else f"of kind {kind}")
-    span, at = _read_varint(index, block, 1)
-    size, at = _read_varint(index, block, at)
+    span, size, at = block[1], block[2], 3
+    if span > 0x7F or size > 0x7F:
+        span, at = _read_varint(index, block, 1)
+        size, at = _read_varint(index, block, at)
     if span > index + 1:
         raise MalformedNode(index, f"ends a write of {span} blocks")
     if size > MAX_KEY_SIZE:
@@ -299,7 +301,10 @@ def _decode(index: int, block: bytes) -> Node:
     at += size
     value, run = b"", _NO_RUN
     if kind == PUT:
-        size, at = _read_varint(index, block, at)
+        size = block[at]
+        at += 1
+        if size > 0x7F:
+            size, at = _read_varint(index, block, at - 1)
         if size > MAX_INLINE_SIZE:
             raise MalformedNode(index, f"{size} bytes inline, the limit is {MAX_INLINE_SIZE}")
         value = block[at : at + size]

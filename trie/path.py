@@ -103,9 +103,17 @@ class Paths:
             return MORE + digest + name + SEPARATOR
 
         self._component = lru_cache(CACHED_COMPONENTS)(component)
+        self._last = b"", self._make(b"")
 
     def path(self, key: bytes) -> bytes:
         """Return the path of a key."""
+        last, path = self._last
+        if key != last:  # a lookup asks for its key and then for that of the node it found
+            path = self._make(key)
+            self._last = key, path
+        return path
+
+    def _make(self, key: bytes) -> bytes:
         if self.ordered:
             return self._escaped(key) + END + END
         return b"".join(map(self._component, key.split(SEPARATOR))) + END

@@ -93,24 +93,26 @@ class View(Mapping[Any, Any]):
 
     # One key.
 
-    def _find(self, key: Any) -> tuple[State, Node | None]:
-        state = self._look()
-        raw = state.space.encode_key(key)
-        if state.root is None:
-            return state, None
-        return state, find(state.nodes, state.root, state.nodes.paths.path(raw))
+    def _find(self, key: Any) -> tuple[Keyspace, Node | None]:
+        version, space = self._where()
+        raw = space.encode_key(key)
+        core = self._core
+        root = core.latest_root(version) if self._pinned is None else core.root(version)
+        if root is None:
+            return space, None
+        return space, find(core.nodes, root, core.nodes.paths.path(raw))
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value of a key, or `default` if it is absent."""
-        state, node = self._find(key)
-        return default if node is None else state.space.value(state.nodes, node)
+        space, node = self._find(key)
+        return default if node is None else space.value(self._core.nodes, node)
 
     def __getitem__(self, key: Any) -> Any:
         """Return the value of a key; raises `KeyError`."""
-        state, node = self._find(key)
+        space, node = self._find(key)
         if node is None:
             raise KeyError(key)
-        return state.space.value(state.nodes, node)
+        return space.value(self._core.nodes, node)
 
     def __contains__(self, key: object) -> bool:
         """Tell whether a key has a value."""
@@ -118,8 +120,8 @@ class View(Mapping[Any, Any]):
 
     def entry(self, key: Any) -> Entry | None:
         """Return a key with its value and the version that wrote it, or None."""
-        state, node = self._find(key)
-        return None if node is None else state.space.entry(state.nodes, node)
+        space, node = self._find(key)
+        return None if node is None else space.entry(self._core.nodes, node)
 
     def walk(self, key: Any, *, limit: int = DEFAULT_LIMIT) -> list[int]:
         """Return the blocks that `get(key)` reads, up to `limit`, as far as they are held here.
