@@ -7,13 +7,13 @@ operations: look up, announce, join. Announcements of its own are renewed until 
     next_timeout()                         handle_timeout(now)
 
 Invariant: nothing that arrives raises; what is malformed, unasked for or refused is counted
-in `counters`. `now` never goes back; the time of day is `now + unix_offset`, which
-the shell may correct. Specified in docs/spec/dht.md, sections 8 to 10.
+in `counters`. `now` never goes back; the time of day may jump (`set_clock`).
+Specified in docs/spec/dht.md, sections 8 and 9.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -38,6 +38,7 @@ from net.dht.messages import (
     decode_datagram,
     encode_request,
 )
+from net.dht.observations import Observations
 from net.dht.operations import Explore, Join, Operation, Publish, Search, To
 from net.dht.publications import Publications
 from net.dht.query import WANT, Query
@@ -45,18 +46,13 @@ from net.dht.records import MAX_ADDRESSES, Announcement
 from net.dht.responder import Responder
 from net.dht.routing import Table
 from net.dht.storage import PER_TOPIC
+from net.dht.suspects import Suspects
 
 MAX_OPERATIONS = 32
 """Operations that run at a time; more wait their turn, so that a node's own bursts stay small."""
 
 MAX_VERIFYING = 32
 """Newcomers pinged at a time because they asked us something; the others may come by again."""
-
-MAX_SUSPECTS = 1024
-"""Addresses remembered as silent or lying."""
-
-SUSPICION = 120.0
-"""Seconds that such an address is asked last."""
 
 UPKEEP = 15.0
 """Seconds between two looks at what is due."""
@@ -70,8 +66,8 @@ EXPLORE_EVERY = 60.0
 EXPLORE_WANT = 3
 """Answers that such a crawl is content with: it is to know somebody in each part."""
 
-MAX_OBSERVATIONS = 32
-"""Nodes whose latest report of our own address is kept."""
+CLOCK_JUMP = 60.0
+"""Seconds that the time of day may drift between two looks without meaning anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +113,7 @@ class DhtCore:
     ) -> None:
         self.id = node_id(node_key.public_key)
         self.table = Table(self.id)
-        self.unix_offset = unix - now
+        self._unix_offset = unix - now
         self.counters: Counter[str] = Counter()
         self._key_pair = key_pair
         self._rng = rng
@@ -131,8 +127,8 @@ class DhtCore:
         self._bootstrap: tuple[Address, ...] = ()
         self._publications = Publications(key_pair, rng)
         self._verifying: dict[Address, bytes] = {}
-        self._suspects: OrderedDict[Address, float] = OrderedDict()
-        self._observations: OrderedDict[Address, Address] = OrderedDict()
+        self._suspects = Suspects()
+        self._observations = Observations()
         self._outbox: list[tuple[bytes, Address]] = []
         self._events: deque[Event] = deque()
         self._upkeep = now + UPKEEP
@@ -214,6 +210,18 @@ class DhtCore:
         self._publications.drop(topic)
         return self._publish(topic, now)
 
+    def set_clock(self, now: float, unix: float) -> None:
+        """Say what time of day it is, in Unix seconds.
+
+        A jump means that the machine slept or that its clock was set: then records may have
+        expired elsewhere, and all are announced anew.
+        """
+        jumped = abs(unix - now - self._unix_offset) > CLOCK_JUMP
+        self._unix_offset = unix - now
+        if jumped:
+            self._publications.hurry(now, held_too=True)
+            self._upkeep = now
+
     def cancel(self, number: int, now: float) -> None:
         """Stop an operation: no event of it comes any more."""
         self._operations.pop(number, None)
@@ -224,8 +232,7 @@ class DhtCore:
     @property
     def observed(self) -> Address | None:
         """Our address as most of the nodes that answered lately see it."""
-        votes = Counter(self._observations.values())
-        return votes.most_common(1)[0][0] if votes else None
+        return self._observations.address
 
     @property
     def held(self) -> int:
@@ -241,7 +248,7 @@ class DhtCore:
             self.counters["answer too large"] += 1
             return
         self._outbox.append((answer, address))
-        self._suspects.pop(address, None)
+        self._suspects.clear(address)
         if request.arguments.sender and len(self._verifying) < MAX_VERIFYING:
             self._consider(Contact(request.arguments.sender, address), now)
 
@@ -250,13 +257,10 @@ class DhtCore:
         if call is None:
             self.counters["unmatched"] += 1
             return
-        self._suspects.pop(address, None)
+        self._suspects.clear(address)
         if isinstance(call.arguments, Ping):
             self._verifying.pop(address, None)
-        self._observations[address] = response.observed
-        self._observations.move_to_end(address)
-        while len(self._observations) > MAX_OBSERVATIONS:
-            self._observations.popitem(last=False)
+        self._observations.add(address, response.observed)
         operation = self._operations.get(call.operation)
         try:
             self._take(call, operation, response, now)
@@ -361,7 +365,7 @@ class DhtCore:
     def _lost(self, call: Call, now: float) -> None:
         self.counters["silent"] += 1
         self._verifying.pop(call.address, None)
-        self._suspect(call.address, now)
+        self._suspects.add(call.address, now)
         if call.contact is not None:
             self.table.failed(call.contact)
         operation = self._operations.get(call.operation)
@@ -370,17 +374,10 @@ class DhtCore:
         elif operation is not None:
             operation.failed(call.contact, call.arguments)
 
-    def _suspect(self, address: Address, now: float) -> None:
-        self._suspects[address] = now + SUSPICION
-        self._suspects.move_to_end(address)
-        while len(self._suspects) > MAX_SUSPECTS:
-            self._suspects.popitem(last=False)
-
     # -- running operations -----------------------------------------------------------
 
     def _query(self, target: bytes, now: float, want: int = WANT) -> Query:
-        suspects = frozenset(a for a, until in self._suspects.items() if until > now)
-        query = Query(target, want=want, suspects=suspects)
+        query = Query(target, want=want, suspects=self._suspects.at(now))
         query.start(self.table.near(target))
         return query
 
@@ -426,7 +423,7 @@ class DhtCore:
     def _conclude(self, number: int, operation: Operation, now: float) -> Finished:
         answers = len(operation.query.answerers())
         for liar in operation.query.liars():
-            self._suspect(liar.address, now)
+            self._suspects.add(liar.address, now)
         if isinstance(operation, Join):
             self._explore(self.table.thin_parts(), now)
             return Finished(number, operation.reached)
@@ -481,7 +478,7 @@ class DhtCore:
         return self._begin(Publish(self._sender, self._query(topic, now), record), now)
 
     def _unix(self, now: float) -> float:
-        return now + self.unix_offset
+        return now + self._unix_offset
 
 
 def _check_topic(topic: bytes) -> None:

@@ -23,9 +23,6 @@ from net.dht.messages import DHT_TAG, REASONS
 from net.discovery import PeerAddress
 from net.errors import ClosedError, NetError, RefusedError
 
-CLOCK_CHECK = 60.0
-"""Seconds between two looks at the time of day, which may be corrected while we run."""
-
 BEYOND: tuple[Address, ...] = (("192.0.2.1", 9), ("2001:db8::1", 9))
 """Addresses of no host (RFC 5737, RFC 3849): the route to them is the route to everywhere."""
 
@@ -54,7 +51,6 @@ class DhtNode:
         self._timer: asyncio.TimerHandle | None = None
         self._started = self._closed = False
         now = self._loop.time()
-        self._clock_checked = now
         self._core = DhtCore(
             key_pair,
             node_key or KeyPair.generate(),
@@ -190,7 +186,9 @@ class DhtNode:
     def _now(self) -> float:
         if self._closed or not self._started:
             raise ClosedError("the DHT node is not running")
-        return self._loop.time()
+        now = self._loop.time()
+        self._core.set_clock(now, time.time())
+        return now
 
     def _reaches(self, target: Address) -> bool:
         return (6 if ":" in target[0] else 4) in self._udp.families
@@ -241,8 +239,7 @@ class DhtNode:
 
     def _wake(self) -> None:
         now = self._loop.time()
-        if now >= self._clock_checked + CLOCK_CHECK:
-            self._core.unix_offset, self._clock_checked = time.time() - now, now
+        self._core.set_clock(now, time.time())
         self._core.handle_timeout(now)
         self._pump()
 

@@ -72,10 +72,10 @@ class Publications:
             wait = RENEW_AFTER if stored else RETRY_AFTER
             publication.due = now + wait * self._rng.uniform(0.9, 1.0)
 
-    def hurry(self, now: float) -> None:
-        """Have what nobody holds spread at once: somebody has come who might."""
+    def hurry(self, now: float, *, held_too: bool = False) -> None:
+        """Have what nobody holds, or everything, spread at once."""
         for publication in self._topics.values():
-            if not publication.stored:
+            if held_too or not publication.stored:
                 publication.due = now
 
     def due(self, now: float) -> list[bytes]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from feedlog.keys import KeyPair
 from net.addresses import Address, pack_address
-from net.dht.core import MAX_SUSPECTS, MAX_VERIFYING, DhtCore
+from net.dht.core import MAX_VERIFYING, DhtCore
 from net.dht.hashing import node_id, ping_signable
 from net.dht.messages import (
     DHT_TAG,
@@ -33,6 +33,7 @@ from net.dht.messages import (
 from net.dht.query import PER_AREA
 from net.dht.records import sign_announcement
 from net.dht.routing import PER_AREA as PER_AREA_IN_TABLE
+from net.dht.suspects import MAX_SUSPECTS
 from tests.reference.dht_network import UNIX, Network, address_of
 
 HERE = ("9.9.9.9", 4000)

@@ -135,6 +135,21 @@ def test_announcements_are_renewed_until_withdrawn_and_then_expire() -> None:
     assert all(core.held == 0 for core, address in nodes if address != nodes[1][1])
 
 
+def test_a_machine_that_slept_announces_anew() -> None:
+    network = Network(20)
+    nodes = network.build(5)
+    announce(network, nodes[1])
+    core, address = nodes[1]
+    for other, _ in nodes:  # the others' clocks went on, ours stood still
+        if other is not core:
+            other._unix_offset += 2 * MAX_LIFETIME
+    assert lookup(network, nodes[4]) == []
+    core.set_clock(network.now, network.now + nodes[0][0]._unix_offset)
+    network.pump(address)
+    network.run(network.now + 2)
+    assert len(lookup(network, nodes[4])) == 1
+
+
 def test_withdrawing_removes_at_once_and_stays_withdrawn() -> None:
     network = Network(6)
     nodes = network.build(5)
@@ -203,10 +218,10 @@ def test_a_wrong_clock_is_refused_with_the_reason() -> None:
     network = Network(11)
     nodes = network.build(4)
     core, address = nodes[1]
-    core.unix_offset += 7200
+    core._unix_offset += 7200
     end = network.finish(address, core.announce(TOPIC, [HERE], network.now))
     assert (end.stored, end.refusals) == (0, ((Code.EXPIRY, 3),))
-    core.unix_offset -= 7200
+    core._unix_offset -= 7200
     assert announce(network, nodes[1]) == 3
 
 

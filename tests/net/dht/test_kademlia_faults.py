@@ -160,7 +160,7 @@ def test_6_dead_nodes_do_not_come_back() -> None:
 async def test_7_a_store_that_everybody_refuses_is_an_error(start_node: StartNode) -> None:
     first = await start_node()
     second = await start_node([first.address])
-    second._core.unix_offset += 7200
+    first._core._unix_offset += 7200
     with pytest.raises(RefusedError, match=r"1 x the expiry .* clock"):
         await second.announce(TOPIC, [HERE])
 

@@ -61,6 +61,8 @@ def test_somebody_who_comes_gets_what_nobody_holds(publications: Publications) -
     publications.spread(publications.sign(held, 0.0, UNIX), 3, 0.0)
     publications.hurry(5.0)
     assert publications.due(5.0) == [unheld]
+    publications.hurry(5.0, held_too=True)
+    assert publications.due(5.0) == [held, unheld]
 
 
 def test_a_dropped_topic_is_withdrawn(publications: Publications) -> None:
