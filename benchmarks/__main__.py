@@ -13,6 +13,7 @@ from benchmarks import (
     append_single,
     connect,
     delayed_link,
+    delayed_stream,
     delayed_trie,
     disk_size,
     open_large,
@@ -50,6 +51,7 @@ QUESTIONS: dict[str, Callable[[Bench], Iterable[Answer]]] = {
     "delayed_trie": delayed_trie.run,
     "connect": connect.run,
     "stream": stream.run,
+    "delayed_stream": delayed_stream.run,
 }
 
 

@@ -2,13 +2,14 @@
 
 Each end runs in a process and a network namespace of its own, joined by `benchmarks/link.py`; the
 peers are asked over the same link, over their own UDP transport and over TCP. Plain TCP that sends
-the same bytes without any protocol is the floor.
+as many bytes without any protocol shows what the link gives.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ ROUND_TRIP = 50.0
 """Milliseconds; half of them each way."""
 
 SIZE = 1024
+
+FLOOR_PORT = 4976
 
 
 def serve_feed(count: int) -> None:
@@ -44,12 +47,32 @@ async def clone(told: str, count: int) -> dict[str, object]:
     return {"peer": "feedlog", "version": "", "unit": "blocks/s", "runs": [rate]}
 
 
-def ours(link: Link, count: int) -> Figure:
-    """Our figure across a link that is up."""
-    python = [sys.executable, "-m", "benchmarks.delayed_link"]
-    return figure_of(
-        link.ask([*python, "serve", str(count)], lambda key: [*python, "clone", str(count), key])
-    )
+def python(link: Link, count: int, far: str, near: str) -> Figure:
+    """The figure of two roles of this file across a link that is up."""
+    command = [sys.executable, "-m", "benchmarks.delayed_link"]
+    near_command = [*command, near, str(count)]
+    return figure_of(link.ask([*command, far, str(count)], lambda key: [*near_command, key]))
+
+
+def send(count: int) -> None:
+    """Send as many bytes as the blocks have to everyone who connects, without any protocol."""
+    listener = socket.create_server((FAR_ADDRESS, FLOOR_PORT))
+    print(json.dumps({"key": ""}), flush=True)
+    while True:
+        connection = listener.accept()[0]
+        connection.sendall(bytes(count * SIZE))
+        connection.close()
+
+
+def receive(count: int) -> dict[str, object]:
+    """Read what `send` sends."""
+    with socket.create_connection((FAR_ADDRESS, FLOOR_PORT)) as connection:
+        start = perf_counter()
+        left = count * SIZE
+        while left > 0:
+            left -= len(connection.recv(1 << 20))
+        rate = count / (perf_counter() - start)
+    return {"peer": "plain TCP", "version": "", "unit": "blocks/s", "runs": [rate]}
 
 
 def theirs(link: Link, count: int, wire: str) -> Figure:
@@ -77,7 +100,8 @@ def run(bench: Bench) -> Iterator[Answer]:
         cases += [(0.0, 0.0), (20.0, 0.0), (200.0, 0.0), (20.0, 1.0), (ROUND_TRIP, 1.0)]
     for round_trip, loss in cases:
         with Link(delay_ms=round_trip / 2, loss_percent=loss) as link:
-            figure = ours(link, count)
+            runs = [python(link, count, "serve", "clone").median for _ in range(bench.repeat)]
+            floor = python(link, count, "send", "receive")
             peers = (
                 tuple(theirs(link, count, wire) for wire in ("udx", "tcp"))
                 if bench.has_peers
@@ -86,14 +110,24 @@ def run(bench: Bench) -> Iterator[Answer]:
         target = (Times(20.0, "hypercore-11 (udx)"),) if (round_trip, loss) == cases[0] else ()
         yield Answer(
             f"{count} remote blocks of 1 KiB, {round_trip:g} ms RTT, {loss:g} % loss",
-            figure,
-            peers,
+            Figure("feedlog", "blocks/s", tuple(runs), facts={"rtt": round_trip, "loss": loss}),
+            (*peers, floor),
             target,
         )
 
 
+def play(role: str, count: int, told: str = "") -> None:
+    """Be one of the processes at the ends of the link."""
+    match role:
+        case "serve":
+            serve_feed(count)
+        case "send":
+            send(count)
+        case "clone":
+            print(json.dumps(asyncio.run(clone(told, count))))
+        case "receive":
+            print(json.dumps(receive(count)))
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        serve_feed(int(sys.argv[2]))
-    else:
-        print(json.dumps(asyncio.run(clone(sys.argv[3], int(sys.argv[2])))))
+    play(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -127,11 +127,16 @@ def machine() -> dict[str, str]:
         "processor": model,
         "cores": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.release()}",
+        "tcp": _read(Path("/proc/sys/net/ipv4/tcp_congestion_control")),
         "python": platform.python_version(),
         "node": _output("node", "--version"),
         "load": f"{os.getloadavg()[0]:.2f} before the run",
         **{name: _version(name) for name in LIBRARIES},
     }
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="ascii").strip() if path.exists() else "unknown"
 
 
 def _version(name: str) -> str:

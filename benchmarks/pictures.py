@@ -37,11 +37,31 @@ def trie_growth(answers: Answers, picture: Path) -> None:
     print(picture)
 
 
+def delayed_link(answers: Answers, picture: Path) -> None:
+    """Blocks a second across a link against its round trip, ours and the peers'."""
+    chosen = [a for a in answers if a["ours"]["facts"].get("loss") == 0 and a["peers"]]
+    if not chosen:
+        return
+    chosen.sort(key=lambda a: float(a["ours"]["facts"]["rtt"]))
+    round_trips = [a["ours"]["facts"]["rtt"] for a in chosen]
+    figure, panel = plt.subplots(figsize=(6, 4))
+    panel.plot(round_trips, [a["ours"]["median"] for a in chosen], marker="o", label="feedlog")
+    for place, peer in enumerate(chosen[0]["peers"]):
+        rates = [a["peers"][place]["median"] for a in chosen]
+        panel.plot(round_trips, rates, marker=".", linestyle="--", label=peer["who"])
+    panel.set(yscale="log", xlabel="round trip (ms)", ylabel="blocks of 1 KiB a second")
+    panel.legend()
+    figure.tight_layout()
+    figure.savefig(picture)
+    print(picture)
+
+
 def main(report: Path, directory: Path) -> None:
     """Draw every picture that the report has figures for."""
     answers: Answers = json.loads(report.read_text(encoding="utf-8"))["answers"]
     directory.mkdir(parents=True, exist_ok=True)
     trie_growth(answers, directory / "trie-growth.svg")
+    delayed_link(answers, directory / "delayed-link.svg")
 
 
 if __name__ == "__main__":
