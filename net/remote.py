@@ -142,12 +142,8 @@ class Remote:
             indexes = list(index)
             await self._fetch(indexes, timeout)
             return [self.feed[one] for one in indexes]
-        try:
-            if index >= 0:
-                return self.feed[index]
-        except (IndexError, BlockMissing):
-            pass
-        await self._fetch([index], timeout)
+        if index not in self._core.standing.held:
+            await self._fetch([index], timeout)
         return self.feed[index]
 
     async def _fetch(self, indexes: list[int], seconds: float | None) -> None:
@@ -161,7 +157,8 @@ class Remote:
 
     async def _bring(self, indexes: Iterable[int]) -> None:
         """Wait until blocks are held; asks for a newer head where one lies past the end."""
-        missing = [index for index in dict.fromkeys(indexes) if not self.feed.has(index)]
+        standing = self._core.standing
+        missing = [index for index in dict.fromkeys(indexes) if index not in standing.held]
         if not missing:
             return
         self._check()
@@ -174,14 +171,15 @@ class Remote:
             futures.append(future)
         try:
             last = max(missing)
-            if last >= self.feed.length:
+            if last >= standing.length:
                 await self._update()
-            if last >= self.feed.length or min(missing) < 0:
+            if last >= standing.length or min(missing) < 0:
                 raise IndexError(
-                    f"block {last} is past the end: the feed has {self.feed.length} blocks"
+                    f"block {last} is past the end: the feed has {standing.length} blocks"
                 )
             self._pursue()
-            await asyncio.gather(*futures)
+            for future in futures:
+                await future
         finally:
             for index, future in zip(missing, futures, strict=True):
                 wants.unblock(index)

@@ -55,9 +55,9 @@ class Peer:
         self.channel = channel
         self.swarm.peer_opened(self)
 
-    def message_received(self, channel: Channel, data: bytes, urgent: bool) -> None:  # noqa: ARG002 - the order inside a lane is all that matters
+    def message_received(self, channel: Channel, data: bytes, urgent: bool) -> None:  # noqa: ARG002 - it is ours
         """Take a message."""
-        self.swarm.message_received(self, data)
+        self.swarm.message_received(self, data, urgent)
 
     def channel_drained(self, channel: Channel) -> None:  # noqa: ARG002 - it is ours
         """Send more."""
@@ -134,8 +134,8 @@ class Swarm:
         self._left(peer, reason)
         self._settle_soon()
 
-    def message_received(self, peer: Peer, data: bytes) -> None:
-        """Take a message of a peer."""
+    def message_received(self, peer: Peer, data: bytes, urgent: bool) -> None:
+        """Take a message of a peer; what is urgent is dealt with in this turn of the loop."""
         if peer.session is None or peer.channel is None:
             return
         waiting = self.core.waiting
@@ -146,7 +146,10 @@ class Swarm:
             return
         if self.core.waiting == waiting:
             peer.channel.consume(len(data))
-        self._settle_soon()
+        if urgent:
+            self.settle()
+        else:
+            self._settle_soon()
 
     def _drop(self, peer: Peer, error: PeerError) -> None:
         """End the whole connection with a peer that broke a rule."""
@@ -166,7 +169,6 @@ class Swarm:
 
     def settle(self) -> None:
         """Do everything that is due after something has happened."""
-        self._settling = False
         if self._closed:
             return
         self._store_arrivals()
@@ -182,7 +184,11 @@ class Swarm:
     def _settle_soon(self) -> None:
         if not self._settling:
             self._settling = True
-            self._loop.call_soon(self.settle)
+            self._loop.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        self._settling = False
+        self.settle()
 
     def pump(self, peer: Peer) -> None:
         """Send what is to be sent while the channel has room."""

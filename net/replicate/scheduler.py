@@ -107,12 +107,13 @@ class Scheduler:
 
     def next_requests(self, link: Link, now: float) -> Iterator[Asked]:
         """Yield what to ask of a peer now; each is in flight when it is yielded."""
-        while link.usable and link.urgent < URGENT_REQUESTS:
+        wants = self.wants
+        while wants.blocked and link.usable and link.urgent < URGENT_REQUESTS:
             spans = self._urgent(link)
             if not spans:
                 break
             yield self._ask(link, spans, now, urgent=True)
-        while link.usable and link.pace.room > 0:
+        while (wants.ahead or wants.bulk) and link.usable and link.pace.room > 0:
             spans = self._chunk(link) or self._tail(link, now)
             if not spans:
                 break
@@ -146,10 +147,7 @@ class Scheduler:
         return asked
 
     def _urgent(self, link: Link) -> list[Span]:
-        wanted = self.wants.blocked
-        if not wanted:
-            return []
-        free = _free(wanted, link.have, self._urgent_busy, link.base or 0)
+        free = _free(self.wants.blocked, link.have, self._urgent_busy, link.base or 0)
         if len(self.links) == 1:
             return _gather(free, URGENT_BLOCKS)
         spans: list[Span] = []
@@ -205,8 +203,6 @@ class Scheduler:
 
     def _tail(self, link: Link, now: float) -> list[Span]:
         """Return what another peer owes and this one would bring sooner."""
-        if not (self.wants.ahead or self.wants.bulk):
-            return []
         worst: Asked | None = None
         latest = 0.0
         for other in self.links:
