@@ -46,6 +46,7 @@ MAX_NODE_SIZE = 1 << 23
 MAX_WIDTH = 5
 """A feed holds at most 2**40 blocks."""
 
+_TWO_BYTES = [struct.Struct(f">{number}H") for number in range(DIGITS)]
 _GAP_MORE = 31
 _MAX_VARINT = 8
 
@@ -180,10 +181,13 @@ class Node:
 # Encoding.
 
 
+_ONE_BYTE = [bytes((number,)) for number in range(0x80)]
+
+
 def varint(number: int) -> bytes:
     """Return an integer in base 128, low digits first."""
     if number < 0x80:
-        return bytes((number,))
+        return _ONE_BYTE[number]
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -229,19 +233,19 @@ def _encode_row(index: int, row: Row, gap: int) -> bytes:
     if gap >= _GAP_MORE:
         skipped = varint(gap - _GAP_MORE)
         gap = _GAP_MORE
-    extra = below - len(pointers)
-    count = bytes((bitmap >> 8, bitmap & 255, extra)) if extra < 0x80 else None
-    if count is None:
-        count = bytes((bitmap >> 8, bitmap & 255)) + varint(extra)
+    count = varint(below - len(pointers))
     if furthest < 0x100:
         width, packed = 1, bytes([index - pointer for pointer in pointers])
     elif furthest < 0x10000:
         width = 2
-        packed = struct.pack(f">{len(pointers)}H", *[index - pointer for pointer in pointers])
+        packed = _TWO_BYTES[len(pointers)].pack(*[index - pointer for pointer in pointers])
     else:
         width = (furthest.bit_length() + 7) // 8
         packed = b"".join([(index - pointer).to_bytes(width) for pointer in pointers])
-    return bytes((gap | (width - 1) << 5,)) + skipped + count + packed
+    first = gap | (width - 1) << 5
+    if skipped:
+        return b"%c%b%c%c%b%b" % (first, skipped, bitmap >> 8, bitmap & 255, count, packed)
+    return b"%c%c%c%b%b" % (first, bitmap >> 8, bitmap & 255, count, packed)
 
 
 def encode_chunk(data: bytes) -> bytes:
@@ -366,7 +370,7 @@ def _read_rows(index: int, block: bytes, at: int, path: bytes) -> list[Row]:
             raise MalformedNode(index, f"row {level} has pointers of {width} bytes")
         start, at = at, at + number * width
         distances = _distances(block[start:at], number, width)
-        pointers = [index - distance for distance in distances]
+        pointers = tuple([index - distance for distance in distances])
         if min(pointers) < 1 or max(pointers) >= index:
             raise MalformedNode(index, f"row {level} points outside of the blocks 1..{index - 1}")
         if width > 1 and not max(distances) >> 8 * (width - 1):
@@ -381,7 +385,7 @@ def _distances(packed: bytes, number: int, width: int) -> Sequence[int]:
     if width == 1:
         return packed
     if width == 2:
-        return struct.unpack(f">{number}H", packed)
+        return _TWO_BYTES[number].unpack(packed)
     if width == 3:
         return [
             high << 16 | middle << 8 | low

@@ -81,7 +81,8 @@ class Trie(View, MutableMapping[Any, Any]):
         `ValueError` for what the codecs and limits do not allow, `NotWritable` for
         somebody else's feed.
         """
-        with self._writing() as pending:
+        with self.feed.transaction() as source:
+            pending = Pending(self._core, source, source.head)
             space = self._keyspace(pending.nodes.header)
             raw, data = space.encode_key(key), space.encode_value(value)
             path = pending.nodes.paths.path(raw)
@@ -92,7 +93,8 @@ class Trie(View, MutableMapping[Any, Any]):
 
     def delete(self, key: Any, *, if_version: int | None = None) -> int:
         """Delete a key; return the version that lacks it. Raises `KeyError`, and as `put` does."""
-        with self._writing() as pending:
+        with self.feed.transaction() as source:
+            pending = Pending(self._core, source, source.head)
             raw = self._keyspace(pending.nodes.header).encode_key(key)
             path = pending.nodes.paths.path(raw)
             node = find(pending.nodes, pending.root, path)
@@ -127,7 +129,8 @@ class Trie(View, MutableMapping[Any, Any]):
 
         Other writers to the store wait meanwhile.
         """
-        with self._writing() as pending:
+        with self.feed.transaction() as source:
+            pending = Pending(self._core, source, source.head)
             batch = Batch(pending, self._keyspace(pending.nodes.header))
             yield batch
             pending.write(batch.changes())
@@ -149,7 +152,8 @@ class Trie(View, MutableMapping[Any, Any]):
         Every key gets the value that it had before them, in one batch. The history keeps
         all of it; so undoing twice does it again. Raises `ValueError` if there were fewer.
         """
-        with self._writing() as pending:
+        with self.feed.transaction() as source:
+            pending = Pending(self._core, source, source.head)
             before = pending.version
             for undone in range(writes):
                 if before < 2:
@@ -172,11 +176,6 @@ class Trie(View, MutableMapping[Any, Any]):
             part, self._core, pinned=None, names=self._named(name, key_codec, value_codec)
         )
         return part
-
-    @contextmanager
-    def _writing(self) -> Iterator[Pending]:
-        with self.feed.transaction() as source:
-            yield Pending(self._core, source, source.head)
 
 
 def _restore(now: Node | None, old: Node | None) -> Change:

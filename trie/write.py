@@ -126,20 +126,25 @@ class _Merge:
                 last = self.changes[high - 1]
                 level = parting(leader.path, leader.word, last.path, last.word)
             settled = None
+            rest = 0
             if node is not None:
                 parts_at = parting(leader.path, leader.word, node.path, node.word)
                 if parts_at < entry:
                     raise node.misplaced()
                 level = min(level, parts_at)
+                rest = int(node.live)
                 for row in node.rows:
-                    if entry <= row.level < level:
+                    at = row.level
+                    if at > level:
+                        rest += row.below
+                    elif at == level:
+                        settled = row
+                    elif at >= entry:
                         rows.append(row)
                         below += row.below
-                    elif row.level == level:
-                        settled = row
             if level == NEVER:
                 break
-            row, node, low, high = self._settle(node, settled, level, low, high)
+            row, node, low, high = self._settle(node, rest, settled, level, low, high)
             if row.bitmap:
                 rows.append(row)
                 below += row.below
@@ -149,18 +154,17 @@ class _Merge:
         return index, keys
 
     def _settle(
-        self, node: Node | None, old: Row | None, level: int, low: int, high: int
+        self, node: Node | None, rest: int, old: Row | None, level: int, low: int, high: int
     ) -> tuple[Row, Node | None, int, int]:
-        """Make the row of a level at which something parts.
+        """Make the row of a level at which something parts, from the old one.
 
-        Returns it with the subtree and the changes that the leader goes on with.
+        `rest` is the number of keys for which `node` stands below that level. Returns the row
+        with the subtree and the changes that the leader goes on with.
         """
         row = _Siblings(old)
-        if node is not None:
-            rest = node.count(level + 1)
-            if rest:
-                row.insert(digit(node.path, level), node.index)
-                row.below += rest
+        if node is not None and rest:
+            row.insert(digit(node.path, level), node.index)
+            row.below += rest
         groups = self._groups(level, low, high)
         largest = groups[0] if len(groups) == 1 else max(groups, key=_size)
         following = None
@@ -187,7 +191,7 @@ class _Merge:
                 row.below += keys
         if row.below < len(row.pointers):
             raise TrieError(f"the counters below row {level} contradict each other")
-        settled = Row(level, row.bitmap, row.below, row.pointers)
+        settled = Row(level, row.bitmap, row.below, tuple(row.pointers))
         return settled, following, largest[1], largest[2]
 
     def _groups(self, level: int, low: int, high: int) -> list[tuple[int, int, int]]:
