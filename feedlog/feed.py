@@ -14,14 +14,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
+from pathlib import Path
 from typing import overload
 
 from feedlog import catalog, layout
 from feedlog.apply import apply, raise_conflict
+from feedlog.archive import write_archive
 from feedlog.audit import AuditReport, audit
 from feedlog.draft import MAX_BLOCKS, Draft
 from feedlog.encryption import OVERHEAD, BlockCipher
-from feedlog.errors import ForkConflict, InvalidProof, NotWritable
+from feedlog.errors import BlockMissing, ForkConflict, InvalidProof, NotWritable
+from feedlog.follow import Batch, follow
 from feedlog.head import Head, sign
 from feedlog.keys import KeyPair, encode_id
 from feedlog.log import Entry, Log
@@ -35,7 +38,7 @@ from feedlog.ranges import Ranges
 from feedlog.snapshot import Snapshot
 from feedlog.storage import Reader, Storage, Writer
 from feedlog.user_data import UserData
-from feedlog.view import View
+from feedlog.view import READ_AHEAD, View
 
 Block = bytes | bytearray | memoryview
 
@@ -349,6 +352,49 @@ class Feed(View):
             transaction=self._storage.read(),
             length=length,
         )
+
+    def export(self, path: str | Path) -> None:
+        """Write the heads and the blocks that are held to one file, which anyone can verify.
+
+        `Store.import_feed` reads it. The file takes its place when it is complete;
+        one that was there is replaced. Raises `ValueError` for a feed without a head,
+        `OSError` where the file cannot be written.
+        """
+        with self._storage.read() as reader:
+            head, _ = self._state(reader)
+            if head is None or self.manifest is None:
+                raise ValueError("nothing of this feed is known yet, so there is nothing to export")
+            write_archive(Path(path), reader, self._log, self.key, self.manifest)
+
+    def follow(self, start: int = 0, *, wait: Callable[[], object]) -> Iterator[bytes]:
+        """Yield the blocks from `start` on, those that are appended later as well.
+
+        Where there are no more, calls `wait` and looks again: `partial(event.wait,
+        0.1)` or `partial(time.sleep, 0.1)` look ten times a second, also for what
+        other processes append. Ends when `wait` returns a true value, as that of a
+        set event, and when the feed is truncated: what was yielded may be gone.
+        Raises `ValueError` for a negative start, `BlockMissing` at a block that is
+        not held; then follow from there again when it is.
+        """
+        if start < 0:
+            raise ValueError(f"blocks are followed from 0 or later on, not from {start}")
+        return follow(self._batch, start, wait)
+
+    def _batch(self, start: int) -> Batch:
+        """Return the fork and some blocks from `start` on, up to one that is not held."""
+        with self._storage.read() as reader:
+            head, _ = self._state(reader)
+            if head is None:
+                return None, []
+            blocks: list[bytes] = []
+            for index in range(start, min(start + READ_AHEAD, head.length)):
+                try:
+                    blocks.append(self._block(reader, index))
+                except BlockMissing:
+                    if not blocks:
+                        raise
+                    break
+            return head.fork, blocks
 
     def purge(self) -> None:
         """Remove the feed from the store: blocks, heads, user data, evidence and its name.

@@ -20,6 +20,7 @@ from typing import Literal, Self
 import msgspec
 
 from feedlog import catalog, hashing
+from feedlog.archive import read_header, read_proofs
 from feedlog.catalog import FeedMeta
 from feedlog.encryption import BlockCipher, check_encryption_key
 from feedlog.errors import NotWritable, StoreError
@@ -228,6 +229,27 @@ class Store:
             info = FeedInfo(meta.key, meta.name, feed.length, feed.writable, meta.namespace)
             result.append(info)
         return result
+
+    def import_feed(self, path: str | Path) -> Feed:
+        """Read a file that `Feed.export` wrote into a feed that the store does not have yet.
+
+        Everything is verified against the feed's key, which the file states: compare
+        `Feed.key` with the one that you expect. All or nothing is stored. Raises
+        `DecodeError` or `InvalidProof` for a file that is torn or changed,
+        `ForkConflict` where its signers contradict themselves, `ValueError` where
+        the store has blocks or heads of the feed, `OSError` where the file cannot
+        be read.
+        """
+        with Path(path).open("rb") as file:
+            key = read_header(file)
+            self._refuse_read_only()
+            with self._storage.write():
+                feed = self.feed(key=key)
+                if feed.head is not None:
+                    raise ValueError(f"the store has {feed.length} blocks of the feed {feed.id}")
+                for proof in read_proofs(file):
+                    feed.apply(proof)
+        return feed
 
     def purge(self, feed: Feed) -> None:
         """Remove a feed with all that the store has of it; see `Feed.purge`."""
