@@ -94,10 +94,12 @@ class Paths:
     def __init__(self, header: Header) -> None:
         """Take the order and the hash from the trie's header."""
         self.ordered = header.order == "key"
-        hash_key, unused = header.hash_key, HASH_BITS - header.hash_bits
+        keyed, unused = blake3(key=header.hash_key), HASH_BITS - header.hash_bits
 
         def component(name: bytes) -> bytes:
-            digest = blake3(name, key=hash_key).digest(8)
+            hasher = keyed.copy()  # cheaper than to key another
+            hasher.update(name)
+            digest = hasher.digest(8)
             if unused:
                 digest = (int.from_bytes(digest) >> unused << unused).to_bytes(8)
             return MORE + digest + name + SEPARATOR

@@ -198,15 +198,17 @@ class _Merge:
         """Return the runs of changes that share a digit: the digit, and from where to where."""
         if high - low == 1:
             return [(digit(self.changes[low].path, level), low, high)]
+        changes = self.changes
+        byte, shift = level >> 1, 0 if level & 1 else 4  # as `digit` does, for thousands at once
         groups = []
-        at = low
-        current = digit(self.changes[low].path, level)
+        first = low
+        current = changes[low].path[byte] >> shift & 15
         for position in range(low + 1, high):
-            here = digit(self.changes[position].path, level)
+            here = changes[position].path[byte] >> shift & 15
             if here != current:
-                groups.append((current, at, position))
-                at, current = position, here
-        groups.append((current, at, high))
+                groups.append((current, first, position))
+                first, current = position, here
+        groups.append((current, first, high))
         return groups
 
     def _emit(self, change: Change, rows: Sequence[Row], *, whole: bool) -> int:
