@@ -1,0 +1,152 @@
+"""A feed among its peers, over channels on carriers in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+import pytest
+
+from feedlog import Feed, KeyPair, Store
+from net.carriers.memory import memory_pair
+from net.connection import Connection
+from net.errors import ProtocolError
+from net.replicate import messages
+from net.replicate.events import Event, PeerFailed
+from net.stream import accept_stream, open_stream
+from net.swarm import Peer, Swarm
+
+Connect = Callable[[Swarm, Swarm], Awaitable[tuple[Connection, Connection]]]
+
+
+@pytest.fixture
+def executor() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+class Left(list[tuple[Peer, str]]):
+    """Who has left, and why."""
+
+    def __call__(self, peer: Peer, reason: str) -> None:
+        self.append((peer, reason))
+
+
+@pytest.fixture
+async def make_swarm(executor: Executor) -> AsyncIterator[Callable[..., Swarm]]:
+    swarms: list[Swarm] = []
+
+    def make(feed: Feed, store: Store, left: Left | None = None) -> Swarm:
+        swarms.append(
+            Swarm(feed, store, executor, handlers={}, left=Left() if left is None else left)
+        )
+        return swarms[-1]
+
+    yield make
+    for swarm in swarms:
+        swarm.close()
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    made: list[Connection] = []
+
+    async def join(left: Swarm, right: Swarm) -> tuple[Connection, Connection]:
+        pairs = KeyPair.generate(), KeyPair.generate()
+        carriers = memory_pair()
+        streams = await asyncio.gather(
+            open_stream(carriers[0], pairs[0], pairs[1].public_key),
+            accept_stream(carriers[1], pairs[1]),
+        )
+        connections = Connection(streams[0]), Connection(streams[1])
+        made.extend(connections)
+        left.add(connections[0])
+        right.add(connections[1])
+        return connections
+
+    yield join
+    for connection in made:
+        connection.close()
+        await connection.wait_closed()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the event loop turn until something has happened."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - it is for tests to look from outside
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def source() -> tuple[Feed, Store]:
+    store = Store.memory()
+    feed = store.feed("log")
+    feed.extend(bytes([i]) * 10_000 for i in range(100))
+    return feed, store
+
+
+async def test_a_feed_crosses(
+    make_swarm: Callable[..., Swarm], connect: Connect, source: tuple[Feed, Store]
+) -> None:
+    there = Store.memory()
+    copy = there.feed(key=source[0].key)
+    ours, theirs = make_swarm(*source), make_swarm(copy, there)
+    theirs.core.following = True
+    theirs.core.wants.add([(0, 100)])
+    await connect(ours, theirs)
+    await until(lambda: not theirs.core.wants)
+    assert list(copy) == list(source[0])
+
+
+async def test_one_channel_a_connection(
+    make_swarm: Callable[..., Swarm], connect: Connect, source: tuple[Feed, Store]
+) -> None:
+    there = Store.memory()
+    ours, theirs = make_swarm(*source), make_swarm(there.feed(key=source[0].key), there)
+    one, _ = await connect(ours, theirs)
+    assert ours.add(one) is None
+    assert ours.keys == {one.remote_key}
+
+
+async def test_who_breaks_a_rule_is_dropped_with_the_whole_connection(
+    make_swarm: Callable[..., Swarm], connect: Connect, source: tuple[Feed, Store]
+) -> None:
+    there = Store.memory()
+    left = Left()
+    ours, theirs = make_swarm(*source, left), make_swarm(there.feed(key=source[0].key), there)
+    one, _ = await connect(ours, theirs)
+    await until(lambda: bool(ours.peers) and bool(theirs.peers))
+    (liar,) = theirs.peers.values()
+    assert liar.channel is not None
+    liar.channel.send(messages.encode(messages.NoData(77)))
+    await until(lambda: bool(left))
+    assert isinstance(one.error, ProtocolError)
+    assert one.is_closing
+    assert not ours.peers
+    assert "77" in left[0][1]
+
+
+async def test_a_false_proof_reaches_listeners_as_an_event(
+    make_swarm: Callable[..., Swarm], connect: Connect, source: tuple[Feed, Store]
+) -> None:
+    there = Store.memory()
+    ours, theirs = make_swarm(*source), make_swarm(there.feed(key=source[0].key), there)
+    events: list[Event] = []
+    theirs.listeners.append(events.append)
+    theirs.core.following = True
+    other = Store.memory().feed("other")
+    other.extend([b"x"] * 100)
+    ours.feed.prove = other.prove  # type: ignore[method-assign]  # the lie
+    await connect(ours, theirs)
+    await until(lambda: any(isinstance(event, PeerFailed) for event in events))
+    assert not theirs.peers
+    assert theirs.feed.length == 0
+
+
+async def test_a_change_of_the_feed_is_noticed_from_any_thread(
+    make_swarm: Callable[..., Swarm], source: tuple[Feed, Store]
+) -> None:
+    swarm = make_swarm(*source)
+    await asyncio.to_thread(source[0].append, b"new")
+    await until(lambda: swarm.core.standing.length == 101)
