@@ -62,6 +62,7 @@ class Children:
             alarm.cancel()
         if not line:
             process.wait()
+            self._forget(process)
             raise failed(words, process.returncode, log.read_text(encoding="utf-8"))
         return process, json.loads(line)
 
@@ -70,7 +71,7 @@ class Children:
         pipe = subprocess.PIPE if quiet else None
         process = self._start(words, env, stdout=pipe, stderr=pipe)
         out, err = process.communicate()
-        self._running.remove(process)
+        self._forget(process)
         if process.returncode:
             raise failed(words, process.returncode, err or "")
         return out or ""
@@ -86,7 +87,7 @@ class Children:
             line = text.rstrip("\n")
             watch(line)
         process.wait()
-        self._running.remove(process)
+        self._forget(process)
         if process.returncode:
             raise failed(words, process.returncode, line)
 
@@ -98,6 +99,9 @@ class Children:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self._forget(process)
+
+    def _forget(self, process: Process) -> None:
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()

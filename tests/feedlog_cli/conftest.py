@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from feedlog import Store
+from feedlog_cli.children import Children
+from feedlog_cli.importing import import_directory
 from feedlog_cli.main import run
-from tests.reference.command_line import COMMAND, Result, Run
+from tests.reference.command_line import COMMAND, Network, Result, Run
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +71,50 @@ def process() -> Run:
         return Result(done.returncode, done.stdout, done.stderr.decode())
 
     return call
+
+
+LOOPBACK = "127.0.0.1"
+LOG_LENGTH = 50
+
+
+@pytest.fixture
+def children(tmp_path: Path) -> Iterator[Children]:
+    """Processes that end with the test."""
+    place = tmp_path / "children"
+    place.mkdir()
+    with Children(place) as children:
+        yield children
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """A network that tests read from, each with a store of its own."""
+    place = tmp_path_factory.mktemp("network")
+    root = place / "root"
+    for path, content in {
+        "README": b"read me\n",
+        "empty": b"",
+        "src/large": bytes(range(256)) * 1024,
+        "src/small": b"small",
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+    with Store(place / "publisher") as store:
+        directory = import_directory(store, root, "directory")
+        log = store.feed("log")
+        log.extend(f"entry {n}".encode() for n in range(LOG_LENGTH))
+        keys = (directory.index.id, directory.data.id, log.id)
+    with Children(place) as children:
+        _, dht = children.serve(("dht", "--host", LOOPBACK, "--port", "0", "--json"), {})
+        words = ("share", "--host", LOOPBACK, "--json", "--bootstrap", dht["address"])
+        children.serve(words, {"FEEDLOG_STORE": str(place / "publisher")})
+        yield Network(dht["address"], place / "publisher", root, *keys)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port

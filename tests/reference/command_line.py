@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 COMMAND = (sys.executable, "-m", "feedlog_cli")
@@ -39,3 +40,18 @@ class Result:
 
 
 Run = Callable[..., Result]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A DHT node and a publisher, running as processes."""
+
+    bootstrap: str
+    publisher: Path
+    """The publisher's store; it is in use."""
+    root: Path
+    """The directory that was published."""
+    directory: str
+    contents: str
+    log: str
+    """Keys: the directory's trie and contents, and a log."""

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+
+from feedlog_cli.errors import UsageError
+from feedlog_cli.network import for_people, require_bootstrap
+
+
+def test_remarks_are_for_people() -> None:
+    assert for_people("no announcement found after asking 3 nodes") == ""
+    assert for_people("ab12cd34 broke a rule and is banned") == ""
+    refused = "refused peer ab12cd34: what it sent is not what the writer signed"
+    assert for_people("ab12cd34 left: proof") == refused
+    assert for_people("ab12cd34 left: proof of ab12cd34: node 7 differs") == refused
+    assert for_people("ab12cd34 left: \x1b[2J") == "ab12cd34 left: \\x1b[2J"
+
+
+def test_a_search_needs_somewhere_to_start() -> None:
+    nowhere: list[list[str] | None] = [None, []]
+    for nothing in nowhere:
+        with pytest.raises(UsageError, match="give the address of a DHT node"):
+            require_bootstrap(nothing)
+    assert require_bootstrap(["127.0.0.1:1"]) == ["127.0.0.1:1"]
