@@ -41,8 +41,8 @@ MAX_INLINE_SIZE = 1024
 """Longer values go to chunks: a lookup fetches the nodes that it passes with their values."""
 MAX_VALUE_SIZE = 1 << 30
 """One value is one Python object; larger data belongs in a feed of its own."""
-MAX_NODE_SIZE = 1 << 23
-"""No key of MAX_KEY_SIZE can need more, even with a full row at each level of its path."""
+MAX_NODE_SIZE = 1 << 20
+"""Room for a full row at each of the 8,000 levels of the longest text in key order."""
 MAX_WIDTH = 5
 """A feed holds at most 2**40 blocks."""
 

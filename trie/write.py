@@ -226,6 +226,11 @@ class _Merge:
         index = self.start + len(self.blocks)
         span = len(self.blocks) + 1 if whole else 0
         block = node_format.encode(index, kind, span, change.key, value, run, rows)
+        if len(block) > node_format.MAX_NODE_SIZE:
+            raise ValueError(
+                f"the keys around {change.key[:100]!r} part at {len(rows)} levels: its node would "
+                f"have {len(block)} bytes, the limit is {node_format.MAX_NODE_SIZE}"
+            )
         self.blocks.append(block)
         if whole:
             self.root = node_format.decode(index, block).place(change.path)

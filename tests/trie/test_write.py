@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from feedlog import Store
-from trie import Trie
+from trie import Trie, node
 from trie.nodes import Nodes
 
 
@@ -73,3 +75,16 @@ def test_any_number_of_keys_may_collide(store: Store) -> None:
         del model[f"{number}"]
     assert dict(trie) == model
     assert all(trie[key] == value for key, value in model.items())
+
+
+def test_a_node_past_the_limit_is_refused_and_nothing_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trie = Trie(store.feed("a"), order="key")
+    monkeypatch.setattr(node, "MAX_NODE_SIZE", 300)
+    for size in range(1, 10):
+        trie["a" * size] = b""
+    nested = {"a" * size: b"" for size in range(40, 200)}
+    with pytest.raises(ValueError, match=r"part at \d+ levels: its node would have \d+ bytes"):
+        trie.update(nested)
+    assert len(trie) == len(list(trie)) == trie.version - 1
