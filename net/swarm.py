@@ -156,8 +156,8 @@ class Swarm:
         reason = str(error)
         if peer.connection.error is None:
             peer.connection.error = error
-        peer.connection.close(error.code)
         self.peer_closed(peer, reason)
+        peer.connection.close(error.code)
 
     # Turning the crank.
 
