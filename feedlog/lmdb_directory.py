@@ -79,7 +79,7 @@ class StoreDirectory:
         if new:
             self._record()
             if durable:
-                self._sync()
+                sync_paths(self.path / WRITER_FILE, self.path, self.path.parent)
         if alone:
             fcntl.flock(self._fd, fcntl.LOCK_SH)
 
@@ -107,6 +107,16 @@ class StoreDirectory:
     def unlock_writer(self) -> None:
         """Let the next writer in."""
         fcntl.flock(self._writer_fd, fcntl.LOCK_UN)
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Hold the writer's lock, also in a process that only reads."""
+        fd = os.open(self.path / WRITER_FILE, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
 
     def _check(self, record: str | None, *, alone: bool) -> None:
         meta = latest_meta(self.data)
@@ -153,11 +163,12 @@ class StoreDirectory:
         stat = self.data.stat()
         return RECORD.format(size=stat.st_size, mtime=stat.st_mtime_ns)
 
-    def _sync(self) -> None:
-        os.fsync(self._writer_fd)
-        os.fsync(self._fd)
-        parent = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+def sync_paths(*paths: Path) -> None:
+    """Bring files, and the names in directories, to the disk."""
+    for path in paths:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            os.fsync(parent)
+            os.fsync(fd)
         finally:
-            os.close(parent)
+            os.close(fd)

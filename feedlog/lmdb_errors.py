@@ -26,9 +26,10 @@ SENTENCES: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
 PHRASES = (
     ("already open", "the store at {path} is already open in this process"),
     ("closed/deleted/dropped", "the transaction, or the store at {path}, is closed"),
+    ("a forked child", "{path} was open when this process was forked; open it after, or spawn"),
     ("Permission denied", "permission to use the store at {path} was denied ({error})"),
     ("No space left", "the disk of the store at {path} is full ({error})"),
-    ("Cannot allocate memory", "there is no address space left to map {path} ({error})"),
+    ("Cannot allocate memory", "memory or address space does not suffice for {path} ({error})"),
     ("", "the store at {path} cannot be used ({error})"),
 )
 """For errors that LMDB's binding and the system tell apart by their text only."""

@@ -22,14 +22,24 @@ import shutil
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
-from weakref import ref
+from typing import Literal, Never, Protocol, TypeAlias, cast
+from weakref import WeakSet, ref
 
 import lmdb
 
 from feedlog.errors import NotWritable, StoreError
-from feedlog.lmdb_directory import DATA_FILE, MAX_READERS, PRIVATE_FILE, StoreDirectory
+from feedlog.lmdb_directory import (
+    DATA_FILE,
+    MAX_READERS,
+    PRIVATE_DIRECTORY,
+    PRIVATE_FILE,
+    StoreDirectory,
+    sync_paths,
+)
 from feedlog.lmdb_errors import explain
 
 Durability = Literal["durable", "relaxed"]
@@ -41,6 +51,19 @@ SMALLEST_DEFAULT_MAP = 2**24
 """Where address space is rationed, halving the default stops here."""
 
 
+class EndedTransaction:
+    """Stands where a transaction was: whatever is asked of it, it is closed."""
+
+    def abort(self) -> None:
+        """Nothing is left to undo."""
+
+    def __getattr__(self, name: str) -> Never:
+        raise lmdb.Error(f"{name} on a closed/deleted/dropped transaction")
+
+
+ENDED = cast("Transaction", EndedTransaction())
+
+
 class Carried(Protocol):
     """A reader as the map sees it."""
 
@@ -48,6 +71,13 @@ class Carried(Protocol):
     closed: bool
     lost: str | None
     copy: lmdb.Environment | None
+
+
+class Writing(Protocol):
+    """The writer as the map sees it."""
+
+    txn: Transaction
+    broken: bool
 
 
 class MappedEnvironment:
@@ -63,12 +93,14 @@ class MappedEnvironment:
         create: bool,
     ) -> None:
         self.path = path
+        self.data_file = path / DATA_FILE
         self.read_only = read_only
         self._durability = durability
         self.remapping = threading.RLock()
+        self.writer: Writing | None = None
         self._writing = threading.Lock()
         self._remaps = 0
-        self._closed = False
+        self._closed = self._orphaned = False
         self._readers: set[ref[Carried]] = set()
         try:
             self._directory = StoreDirectory(path, create=create, read_only=read_only)
@@ -81,6 +113,27 @@ class MappedEnvironment:
                 raise
         except (lmdb.Error, OSError) as error:
             raise explain(error, path) from error
+        self.begin = self.env.begin
+        watch_forks().add(self)
+
+    def orphan(self) -> None:
+        """In a forked child: let go of what belongs to the parent, without touching it.
+
+        LMDB's reader slots and both locks are shared with the parent from here on:
+        using them would take its pages away under its feet, closing them its locks.
+        """
+        self._closed = self._orphaned = True
+        ABANDONED.append(self.env)
+        self.env = cast("lmdb.Environment", ForkedEnvironment())
+        self.begin = self.env.begin
+        self.remapping, self._writing = threading.RLock(), threading.Lock()
+        for handle in self._readers:
+            reader = handle()
+            if reader is not None:
+                reader.txn = ENDED
+        if self.writer is not None:
+            self.writer.txn, self.writer.broken = ENDED, True
+        self._directory.release()
 
     def close(self) -> None:
         """Release the map and the locks, once other threads have stopped writing."""
@@ -101,6 +154,30 @@ class MappedEnvironment:
             self.env.sync(True)
         except lmdb.Error as error:
             raise explain(error, self.path) from error
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Keep all writers out, also where this store was opened read-only."""
+        if self._closed:
+            raise StoreError(f"the store at {self.path} is closed")
+        with self._writing, self._directory.quiet():
+            yield
+
+    def copy_to(self, path: Path) -> None:
+        """Write a compacted copy of the latest commit into a new or empty directory."""
+        try:
+            path.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise StoreError(f"{path} is not empty; a copy needs a directory of its own")
+            try:
+                self.env.copy(os.fspath(path), compact=True)
+                (path / DATA_FILE).chmod(PRIVATE_FILE)
+                sync_paths(path / DATA_FILE, path)
+            except BaseException:
+                (path / DATA_FILE).unlink(missing_ok=True)
+                raise
+        except (lmdb.Error, OSError) as error:
+            raise explain(error, path) from error
 
     # Opening
 
@@ -166,6 +243,8 @@ class MappedEnvironment:
         """Wait until no other thread and no other process writes."""
         if self.read_only:
             raise NotWritable(f"the store at {self.path} was opened read-only")
+        if self._orphaned:
+            raise explain(FORKED, self.path)
         self._writing.acquire()  # a `with` cannot span two methods
         try:
             self._directory.lock_writer()
@@ -177,6 +256,8 @@ class MappedEnvironment:
 
     def unlock_writer(self) -> None:
         """Let the next writer in."""
+        if self._orphaned:
+            return  # in the middle of a fork: the locks are the parent's
         try:
             self._directory.unlock_writer()
         finally:
@@ -255,6 +336,37 @@ class MappedEnvironment:
             return lmdb.Environment(directory, map_size=size, readonly=True, lock=False)
         finally:
             shutil.rmtree(directory)
+
+
+FORKED = lmdb.Error("a forked child")
+
+
+class ForkedEnvironment:
+    """Stands where the environment of the parent process was."""
+
+    def close(self) -> None:
+        """Nothing here is open."""
+
+    def begin(self, **_: object) -> Never:
+        """Say why there are no transactions."""
+        raise FORKED
+
+
+ABANDONED: list[lmdb.Environment] = []
+"""Environments of the parent: LMDB would clear the parent's reader slots if they were freed."""
+
+
+@cache
+def watch_forks() -> WeakSet[MappedEnvironment]:
+    """Return the set of open environments, which a forked child must not use."""
+    environments: WeakSet[MappedEnvironment] = WeakSet()
+
+    def orphan_all() -> None:
+        for environment in list(environments):
+            environment.orphan()
+
+    os.register_at_fork(after_in_child=orphan_all)
+    return environments
 
 
 def can_map(size: int) -> bool:

@@ -170,6 +170,10 @@ class MemoryStorage:
         """Open the write transaction: commits at the end of the block, or aborts on an error."""
         return WriteBlock(self)
 
+    def check_pages(self) -> None:
+        """There are no pages."""
+        self._require_open()
+
     def close(self) -> None:
         """Release everything; further use raises `StoreError`."""
         if self.writer is not None and self.writer.thread == threading.get_ident():
