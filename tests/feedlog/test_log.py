@@ -17,7 +17,10 @@ from tests.reference import merkle as reference
 
 BLOCKS = [b"block %d" % i * (i % 5) for i in range(13)]
 LARGE = bytes(layout.INLINE_SIZE + 1)
-NODES = {index: (node.size, node.digest) for index, node in reference.nodes(BLAKE3, BLOCKS).items()}
+NODES = {
+    NodeIndex(index): (node.size, node.digest)
+    for index, node in reference.nodes(BLAKE3, BLOCKS).items()
+}
 
 
 @pytest.fixture
