@@ -33,9 +33,9 @@ MAX_WINDOW = 8 << 20
 """40 MB/s at 200 ms; 800 MB/s at 10 ms."""
 
 GROWTH_TIME = 0.005
-"""Seconds. A window doubles when a quarter of it is used up in less than this or half a
-round trip, which ends at twice bandwidth x delay: more would only queue up somewhere,
-and urgent messages behind it."""
+"""Seconds, the shortest round trip that counts. A window doubles when it is less than twice
+what is used of it in a round trip, so it ends between two and four times bandwidth x
+delay: more would only queue up somewhere, and urgent messages behind it."""
 
 
 class Budget:
@@ -103,13 +103,18 @@ class ReceiveWindow:
         if room < self.size // 4 and not (partial and stuck):
             return 0
         keeps_up = self.buffered - partial <= self.size // 4
-        if keeps_up and now - self._granted_at < max(GROWTH_TIME, round_trip / 2):
+        used = max(room, self.size // 2) if stuck else room
+        if keeps_up and self._limits(used, now - self._granted_at, max(GROWTH_TIME, round_trip)):
             room += self._grow()
         if partial and stuck and room < self.size // 4:
             room += self._lend(partial)
         self._granted_at = now
         self.outstanding += room
         return room
+
+    def _limits(self, used: int, taken: float, round_trip: float) -> bool:
+        """Tell whether the window is less than twice what is used of it in a round trip."""
+        return self.size * taken <= 2 * used * round_trip
 
     def release(self) -> None:
         """Return everything to the budget: the channel is over."""
