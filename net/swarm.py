@@ -4,8 +4,8 @@ Binds a `Replication` to channels: messages go in, answers go out while a channe
 room, and proofs are verified and stored a batch at a time, in a thread where that takes
 long enough to keep the loop waiting. Users of a feed (`net.remote`) listen for events.
 
-Invariant: a message counts as read when its proof is stored, so what waits for the disk
-is bounded by the channels' windows.
+Invariant: what waits for the disk is bounded by `MAX_WAITING_SIZE` and the windows of the
+channels, for beyond it no message counts as read.
 Must not know how peers are found.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 
@@ -31,6 +32,10 @@ INLINE_SIZE = 64 << 10
 """Bytes of proofs that are stored in the event loop, if the last such batch was quick."""
 INLINE_TIME = 0.002
 """Seconds that count as quick: an fsync does not, on most disks."""
+
+MAX_WAITING_SIZE = 8 << 20
+"""Bytes of proofs of one feed that wait for the disk before its peers are told to wait.
+A peer's window grows only while what it sends is read at once."""
 
 MAX_BATCH = 8 << 20
 """Bytes of proofs in one transaction."""
@@ -96,6 +101,8 @@ class Swarm:
         self._applying: int | None = None
         self._closed = False
         self._last_time = 0.0
+        self._waiting_size = 0
+        self._unread: deque[tuple[Channel, int]] = deque()
         self._stop_observing = feed.observe(self._observed)
 
     # Peers.
@@ -144,8 +151,11 @@ class Swarm:
         except PeerError as error:
             self._drop(peer, error)
             return
-        if self.core.waiting == waiting:
+        self._waiting_size += len(data) * (self.core.waiting - waiting)
+        if self._waiting_size <= MAX_WAITING_SIZE:
             peer.channel.consume(len(data))
+        else:
+            self._unread.append((peer.channel, len(data)))
         if urgent:
             self.settle()
         else:
@@ -259,9 +269,10 @@ class Swarm:
         self._storing = False
         for arrival, outcome in zip(arrivals, outcomes, strict=True):
             self.core.stored(arrival, outcome, now)
-            peer = self.peers.get(arrival.session)
-            if peer is not None and peer.channel is not None:
-                peer.channel.consume(arrival.size)
+            self._waiting_size -= arrival.size
+        while self._unread and self._waiting_size <= MAX_WAITING_SIZE:
+            channel, size = self._unread.popleft()
+            channel.consume(size)
         self.core.pursue(now)
 
     def close(self) -> None:
