@@ -319,7 +319,8 @@ class Feed(View):
         Returns what was verified. Raises `InvalidProof`, with nothing stored, where
         the proof does not hold or does not link to this replica; `ForkConflict`
         where it shows that the writer signed two heads that contradict each other:
-        the evidence is kept then, and nothing else.
+        the evidence is kept then, and nothing else. Inside a transaction the evidence
+        is kept only if the error is caught there.
         """
         self._refuse_read_only()
         verified = apply(self._storage, self._log, self.key, self.manifest, proof)

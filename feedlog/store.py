@@ -234,7 +234,8 @@ class Store:
         """Read a file that `Feed.export` wrote into a feed that the store does not have yet.
 
         Everything is verified against the feed's key, which the file states: compare
-        `Feed.key` with the one that you expect. All or nothing is stored. Raises
+        `Feed.key` with the one that you expect. All or nothing is stored, in one
+        transaction, whose memory grows with the file: about twice its size. Raises
         `DecodeError` or `InvalidProof` for a file that is torn or changed,
         `ForkConflict` where its signers contradict themselves, `ValueError` where
         the store has blocks or heads of the feed, `OSError` where the file cannot

@@ -294,6 +294,23 @@ class TestEvidence:
         copy = reopen(read_only=True).feed(key=forger.key)
         self.check_conflict(copy, forger.forged.head)
 
+    def test_it_is_part_of_the_transaction_that_finds_it(
+        self, store: Store, forger: Forger
+    ) -> None:
+        copy = store.feed(key=forger.key)
+        copy.apply(forger.honest.prove())
+
+        def let_it_through() -> None:
+            with store.transaction():
+                copy.apply(forger.forged.prove())
+
+        with pytest.raises(ForkConflict):
+            let_it_through()
+        assert copy.conflict is None
+        with store.transaction(), pytest.raises(ForkConflict):
+            copy.apply(forger.forged.prove())
+        self.check_conflict(copy, forger.forged.head)
+
     def test_the_first_evidence_stays(self, store: Store, forger: Forger) -> None:
         copy = store.feed(key=forger.key)
         copy.apply(forger.honest.prove())
