@@ -18,6 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+DISTURBED = 0.4
+"""A spread beyond which something else used the machine, and the report says so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """What one implementation reached, run by run."""
@@ -138,7 +142,7 @@ def _verdict(met: bool | None) -> str:
 
 
 def table(answers: Sequence[Answer]) -> str:
-    """The report as text: fixed columns, misses in capitals, notes below."""
+    """The report as text: fixed columns, misses in capitals, notes and doubts below."""
     head = ("work", "ours", "peer", "theirs", "ratio", "target", "")
     lines = [head, *rows(answers)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
@@ -147,6 +151,12 @@ def table(answers: Sequence[Answer]) -> str:
     ]
     text.insert(1, "  ".join("-" * w for w in widths))
     text += [f"{answer.work}: {answer.note}" for answer in answers if answer.note]
+    text += [
+        f"{answer.work}: the runs of {figure.who} differ by {figure.spread:.0%}: measure again"
+        for answer in answers
+        for figure in (answer.ours, *answer.peers)
+        if figure.spread > DISTURBED
+    ]
     return "\n".join(text)
 
 

@@ -94,6 +94,12 @@ class TestTable:
         noted = Answer("append", figure("feedlog", 1.0), note="relaxed durability")
         assert table([noted]).splitlines()[-1] == "append: relaxed durability"
 
+    def test_a_figure_whose_runs_differ_widely_is_doubted(self) -> None:
+        steady = Answer("append", figure("feedlog", 9.0, 10.0, 11.0))
+        disturbed = Answer("append", figure("feedlog", 5.0, 10.0, 11.0))
+        assert "measure again" not in table([steady])
+        assert "append: the runs of feedlog differ by 60%" in table([disturbed])
+
     def test_the_document_keeps_every_run_and_is_json(self) -> None:
         given = answer(Times(9.0))
         values = json.loads(json.dumps(document([given], {"python": "3"})))
