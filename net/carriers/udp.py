@@ -151,9 +151,9 @@ class UdpSocket:
                     self.counters["unsendable"] += 1  # no route, or refused by a firewall
                     sent += 1
 
-    def has_room(self, address: Address) -> bool:
-        """Tell whether what is sent to the address now need not wait."""
-        return not self._waiting.get(family(address))
+    def has_room(self) -> bool:
+        """Tell whether what is sent now need not wait."""
+        return not any(self._waiting.values())
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Call once when nothing waits to be sent any more."""
@@ -190,6 +190,8 @@ class UdpSocket:
                 self.counters["unsendable"] += 1
             waiting.popleft()
         self._loop.remove_writer(sock.fileno())
+        if not self.has_room():
+            return
         wanted, self._room_wanted = self._room_wanted, []
         for callback in wanted:
             callback()

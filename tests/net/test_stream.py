@@ -10,6 +10,7 @@ from net.carriers import Carrier, connect_tcp, listen_tcp, memory_pair
 from net.errors import ClosedError, DeadlineError, HandshakeError, RefusedError
 from net.noise import NoiseSession
 from net.stream import READ_HIGH, SecureStream, accept_stream, open_stream
+from tests.reference.quic import quic_pair
 from tests.reference.receivers import Recording
 from tests.reference.wire import ALICE, BOB, EVE
 
@@ -17,10 +18,14 @@ CarrierPair = tuple[Carrier, Carrier]
 StreamPair = tuple[SecureStream, SecureStream]
 
 
-@pytest.fixture(params=["memory", "tcp"])
+@pytest.fixture(params=["memory", "tcp", "quic"])
 async def carriers(request: pytest.FixtureRequest) -> AsyncIterator[CarrierPair]:
     if request.param == "memory":
         yield memory_pair()
+        return
+    if request.param == "quic":
+        async with quic_pair() as pair:
+            yield pair
         return
     accepted: asyncio.Future[Carrier] = asyncio.get_running_loop().create_future()
     listener = await listen_tcp(accepted.set_result, "127.0.0.1")

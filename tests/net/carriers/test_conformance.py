@@ -10,18 +10,35 @@ import pytest
 from net.carriers import Carrier, connect_tcp, listen_tcp, memory_pair
 from net.carriers.base import HIGH_WATER
 from net.carriers.memory import MemoryCarrier
+from tests.reference.quic import quic_pair
 from tests.reference.receivers import Recording
 
 Pair = tuple[Carrier, Carrier]
 
 
-@pytest.fixture(params=["memory", "memory in single bytes", "tcp", "tcp6"])
+KINDS = [
+    "memory",
+    "memory in single bytes",
+    "tcp",
+    "tcp6",
+    "quic",
+    "quic6",
+    "quic, backwards",
+    "quic, no offloading",
+]
+
+
+@pytest.fixture(params=KINDS)
 async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
     if request.param.startswith("memory"):
         yield memory_pair(chunk=1) if "single" in request.param else memory_pair()
         return
+    host = "::1" if request.param.endswith("6") else "127.0.0.1"
+    if request.param.startswith("quic"):
+        async with quic_pair(host, offload="no off" not in request.param) as (client, server):
+            yield (server, client) if "backwards" in request.param else (client, server)
+        return
     accepted: asyncio.Future[Carrier] = asyncio.get_running_loop().create_future()
-    host = "::1" if request.param == "tcp6" else "127.0.0.1"
     listener = await listen_tcp(accepted.set_result, host)
     port = listener.addresses[0][1]
     left = await connect_tcp(host, port)

@@ -110,11 +110,11 @@ async def test_what_finds_no_room_waits_and_says_when_it_has_gone() -> None:
     other._sockets[4] = Full(real.socket)
     other.send_many([bytes([n]) for n in range(MAX_WAITING)], there)
     other.send(b"one too many", there)
-    assert not other.has_room(there)
+    assert not other.has_room()
     room = asyncio.Event()
     other.when_room(room.set)
     await room.wait()
-    assert other.has_room(there)
+    assert other.has_room()
     assert [data[0] for data, _ in await inbox.wait(MAX_WAITING)] == list(range(MAX_WAITING))
     assert other.counters == {"send queue full": 1}
     port.close()
