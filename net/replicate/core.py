@@ -26,7 +26,6 @@ from net.replicate import messages
 from net.replicate.events import (
     BlocksStored,
     Event,
-    ExtensionReceived,
     HeadChanged,
     PeerFailed,
     QueryAnswered,
@@ -119,9 +118,6 @@ class Replication:
             self._on_refusal(session, *session.refusals.popleft(), now)
         while session.arrivals:
             self._on_arrival(session.arrivals.popleft(), now)
-        while session.extensions:
-            message = session.extensions.popleft()
-            self._events.append(ExtensionReceived(session, message.name, message.payload))
         self.counters["wasted"] += session.unasked
         session.unasked = 0
         self._ask_all(now)

@@ -56,21 +56,4 @@ class StoreFailed:
     error: FeedlogError
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionReceived:
-    """A message between applications."""
-
-    session: Session
-    name: str
-    payload: bytes
-
-
-Event = (
-    BlocksStored
-    | HeadChanged
-    | QueryAnswered
-    | QueryFailed
-    | PeerFailed
-    | StoreFailed
-    | ExtensionReceived
-)
+Event = BlocksStored | HeadChanged | QueryAnswered | QueryFailed | PeerFailed | StoreFailed

@@ -10,7 +10,6 @@
     3    Request   id, fork, length, since, runs, hashes, seek, anchors, hint, urgent
     4    NoData    id, reason
     5    Cancel    id
-    6    Extension name, payload
 
 Sets of blocks travel as `runs`: gap, run, gap, run ... in ascending order, counted from
 the start of the window that the message names (0 in a request); so a million
@@ -141,13 +140,6 @@ class Cancel(msgspec.Struct, array_like=True, tag=5, frozen=True):
     id: Id
 
 
-class Extension(msgspec.Struct, array_like=True, tag=6, frozen=True):
-    """A message between applications that both know its name; others ignore it."""
-
-    name: Name
-    payload: Payload
-
-
 @dataclass(frozen=True, slots=True)
 class Data:
     """A proof that answers a request, or a part of it; `PUSH` for one that was not asked for."""
@@ -157,9 +149,9 @@ class Data:
     last: bool
 
 
-Control = Info | Want | Have | Request | NoData | Cancel | Extension
+Control = Info | Want | Have | Request | NoData | Cancel
 Message = Control | Data
-TAGS = range(7)
+TAGS = range(6)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Control] = msgspec.msgpack.Decoder(Control)

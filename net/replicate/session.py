@@ -23,7 +23,6 @@ from net.replicate import messages
 from net.replicate.messages import (
     Cancel,
     Data,
-    Extension,
     Have,
     Info,
     NoData,
@@ -101,7 +100,6 @@ class Session:
         self.sent: dict[int, Sent] = {}
         self.arrivals: deque[Arrival] = deque()
         self.refusals: deque[tuple[Sent, str]] = deque()
-        self.extensions: deque[Extension] = deque()
         self.unasked = 0
         """Blocks that came after we had cancelled them."""
         self.told = Spans()
@@ -200,8 +198,6 @@ class Session:
                 self._on_no_data(number, reason)
             case Cancel(number):
                 self.serving.cancel(number)
-            case Extension():
-                self.extensions.append(message)
             case None:
                 pass  # a newer peer knows what it means
 

@@ -423,7 +423,6 @@ def random_message(rng: random.Random) -> Message:
         Request(1, 0, 64, 64, (1, 2), anchors=(number, number + 2)),
         NoData(rng.randrange(1, 5)),
         messages.Cancel(rng.randrange(1, 5)),
-        messages.Extension("x", b"y"),
     ]
     return rng.choice(choices)
 

@@ -140,15 +140,25 @@ class World:
         self, left: Host, right: Host, *, delay: float = 0.01, rate: float = 1e9
     ) -> tuple[Session, Session]:
         """Open a channel between two replicas; `rate` is in bytes a second."""
-        sessions = []
-        for host, other, name in ((left, right, "right"), (right, left, "left")):
-            session = host.core.open(self.now, name)
-            host.wires[session] = Wire(other, delay, rate)
-            sessions.append(session)
-        left.wires[sessions[0]].back, right.wires[sessions[1]].back = sessions[1], sessions[0]
+        sessions = left.core.open(self.now, "right"), right.core.open(self.now, "left")
+        self.join(left, sessions[0], right, sessions[1], delay=delay, rate=rate)
         left.settle()
         right.settle()
-        return sessions[0], sessions[1]
+        return sessions
+
+    def join(
+        self,
+        left: Host,
+        near: Session,
+        right: Host,
+        far: Session,
+        *,
+        delay: float = 0.01,
+        rate: float = 1e9,
+    ) -> None:
+        """Lay the wires between two sessions; nothing is said yet."""
+        left.wires[near] = Wire(right, delay, rate, back=far)
+        right.wires[far] = Wire(left, delay, rate, back=near)
 
     def carry(self, wire: Wire, data: bytes) -> None:
         """Bring a message to the other end, in order."""
