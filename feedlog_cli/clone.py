@@ -52,7 +52,7 @@ def clone(
         rate = each["bytes_received"] / max(each["seconds"], 0.001)
         say(
             f"{each['key']}  {plural(each['blocks'], 'block')}, {size(each['bytes_received'])} "
-            f"received in {each['seconds']:.2f} s ({rate / 1e6:.0f} MB/s)"
+            f"received in {each['seconds']:.2f} s ({size(rate)}/s)"
         )
 
 

@@ -84,7 +84,8 @@ async def serve(
             shared = [{"key": feed.id, "length": feed.length} for feed in feeds]
             say_json_line({"address": node.address, "feeds": shared})
         else:
+            names = {info.key: info.name for info in store.feeds()}
             for feed in feeds:
-                say(feed.id, flush=True)
+                say(f"{feed.id}  {names[feed.key] or ''}".rstrip(), flush=True)
             note(f"serving at {node.address}; Ctrl-C ends it")
         await until_stopped()
