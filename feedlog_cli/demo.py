@@ -96,7 +96,8 @@ class Demo:
 
     def publish(self) -> Process:
         """Scene 2: a directory becomes a feed and a trie, and is announced."""
-        scene(2, "a publisher", f"feedlog publish {self.root}; feedlog share")
+        shown = "STDLIB" if self.patterns else self.root
+        scene(2, "a publisher", f"feedlog publish {shown}; feedlog share")
         began = time.monotonic()
         words = ("publish", str(self.root), "--name", "demo", *self.patterns, "--json")
         facts = json.loads(self.children.run(words, self.env("publisher"), quiet=True))

@@ -102,7 +102,7 @@ async def deliver(
         if ours != theirs:
             raise CommandError(f"{path} differs from {file}")
         if not quiet:
-            say(f"{path}: same as {file}")
+            say(f"{path}: same as on disk")
         return "same as on disk"
     if destination.output is not None:
         file = destination.output / safe_path(path)
