@@ -39,6 +39,7 @@ SHELL = (
     "net/stream.py",
     "net/swarm.py",
     "net/connection.py",
+    "net/dial.py",
     "net/discovery.py",
     "net/carriers/*",
     "net/dht/node.py",

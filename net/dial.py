@@ -1,0 +1,138 @@
+"""Reaching a peer by several ways: the first that ends in a stream with the right key wins.
+
+A way is an address with a carrier to try on it (or anything else that makes a carrier: a
+punched path, a relay). They start one after another, `stagger` seconds apart, or at once
+when an earlier one has failed (RFC 8305 does so with addresses). That a port answers says
+nothing: it may be another machine's with the same private address. So the race is over
+when a handshake has proven the peer's key; the others are then cancelled and closed.
+
+Invariant: at most one stream comes out, and of the losers nothing stays open.
+Must not know how addresses are found, or what the stream is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from net.addresses import Address, format_address
+from net.carriers.base import Carrier
+from net.carriers.quic import QuicPort
+from net.carriers.tcp import connect_tcp
+from net.errors import ConnectError, NetError
+from net.stream import SecureStream
+
+STAGGER = 0.2
+"""Seconds between two starts: a TCP connection and its handshake over 100 ms. A peer whose
+TCP port is blocked is found by QUIC that much later, and no longer."""
+ATTEMPT_TIMEOUT = 5.0
+"""Seconds for one way, handshake included."""
+MAX_WAYS = 16
+"""Ways that are tried; what a peer announces is no reason to try more."""
+
+Secure = Callable[[Carrier], Awaitable[SecureStream]]
+"""Makes a secure stream of a carrier, with the peer that is wanted and no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A name for people, and what to do to get a carrier."""
+
+    name: str
+    connect: Callable[[], Awaitable[Carrier]]
+
+
+def ways_to(addresses: Iterable[Address], quic: QuicPort | None = None) -> list[Way]:
+    """Return how a node may be reached that listens on these, for TCP and UDP alike.
+
+    TCP comes first: it has the system's congestion control and a third of QUIC's cost.
+    """
+    ways: list[Way] = []
+    for address in addresses:
+        ways.append(Way(f"tcp {format_address(address)}", _by_tcp(address)))
+        if quic is not None:
+            ways.append(Way(f"quic {format_address(address)}", _by_quic(quic, address)))
+    return ways[:MAX_WAYS]
+
+
+def _by_tcp(address: Address) -> Callable[[], Awaitable[Carrier]]:
+    return lambda: connect_tcp(*address)
+
+
+def _by_quic(quic: QuicPort, address: Address) -> Callable[[], Awaitable[Carrier]]:
+    return lambda: quic.connect(address, timeout=ATTEMPT_TIMEOUT)
+
+
+async def dial(
+    ways: Sequence[Way],
+    secure: Secure,
+    *,
+    stagger: float = STAGGER,
+    attempt_timeout: float = ATTEMPT_TIMEOUT,
+) -> SecureStream:
+    """Try ways until one yields a stream; raises `ConnectError` that says how each ended."""
+    race = Race(secure, attempt_timeout)
+    try:
+        for way in ways:
+            race.start(way)
+            if (stream := await race.wait(stagger)) is not None:
+                return stream
+        while race.running:
+            if (stream := await race.wait(None)) is not None:
+                return stream
+    finally:
+        await race.close()
+    raise ConnectError("no way leads to the peer", race.reasons)
+
+
+class Race:
+    """Attempts that run, and how those ended that do not any more."""
+
+    def __init__(self, secure: Secure, attempt_timeout: float) -> None:
+        self.running: dict[asyncio.Task[SecureStream], Way] = {}
+        self.reasons: list[str] = []
+        self._secure = secure
+        self._timeout = attempt_timeout
+
+    def start(self, way: Way) -> None:
+        """Begin an attempt."""
+        self.running[asyncio.ensure_future(self._attempt(way))] = way
+
+    async def _attempt(self, way: Way) -> SecureStream:
+        async with asyncio.timeout(self._timeout):
+            return await self._secure(await way.connect())
+
+    async def wait(self, seconds: float | None) -> SecureStream | None:
+        """Wait until an attempt ends, or some seconds; return the stream if one succeeded."""
+        done, _ = await asyncio.wait(
+            self.running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in sorted(done, key=list(self.running).index):
+            way = self.running[task]
+            try:
+                stream = task.result()
+            except (NetError, OSError) as error:
+                self.reasons.append(f"{way.name}: {self._why(error)}")
+                del self.running[task]
+            else:
+                del self.running[task]
+                return stream
+        return None
+
+    async def close(self) -> None:
+        """Cancel what still runs, and close what has won too late."""
+        for task in self.running:
+            task.cancel()
+        for outcome in await asyncio.gather(*self.running, return_exceptions=True):
+            if isinstance(outcome, SecureStream):
+                outcome.abort()
+
+    def _why(self, error: Exception) -> str:
+        """Say in a few words how an attempt ended; the name of the way stands before it."""
+        cause = error.__cause__ if isinstance(error, ConnectError) else error
+        if isinstance(cause, TimeoutError) and not isinstance(cause, NetError):
+            return f"no answer in {self._timeout:g} s"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        return str(cause or error)
