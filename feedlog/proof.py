@@ -276,27 +276,39 @@ class _Execution:
         return roots.nodes[0]
 
     def locate(self, byte_offset: int) -> tuple[int, int]:
-        for block, data in self.blocks.items():
-            start = self._byte_offset(block)
-            if start <= byte_offset < start + len(data):
-                return block, byte_offset - start
+        """Return the block of the proof with this byte, and the byte's place in it.
+
+        Only the first block of each range is counted up to through the tree.
+        """
+        sizes = self._sizes()
+        for start, stop in self.proof.question.blocks.pairs:
+            at = self._byte_offset(start, sizes)
+            for block in range(start, stop):
+                size = len(self.blocks[block])
+                if at <= byte_offset < at + size:
+                    return block, byte_offset - at
+                at += size
         raise InvalidProof(f"byte {byte_offset} is in none of the blocks shown")
 
-    def _byte_offset(self, block: int) -> int:
-        """Return the first byte of a block; every node to its left below a root is shown."""
-        values = {**self.trusted, **self.values}
+    def _sizes(self) -> dict[NodeIndex, int]:
+        """Return the sizes of all nodes that are trusted, given or computed."""
+        sizes = {index: size for index, (size, _) in {**self.trusted, **self.values}.items()}
         for start, columns in self.runs:
-            for at, column in enumerate(columns, start):
-                for level, node in enumerate(column):
-                    values[flat_tree.node(level, at >> level)] = node
+            for block, column in enumerate(columns, start):
+                for level, (size, _) in enumerate(column):
+                    sizes[flat_tree.node(level, block >> level)] = size
+        return sizes
+
+    def _byte_offset(self, block: int, sizes: Mapping[NodeIndex, int]) -> int:
+        """Return the first byte of a block; every node to its left below a root is shown."""
         roots = flat_tree.roots(self.proof.length)
         total = 0
         index = flat_tree.node(0, block)
         try:
             while index not in roots:
                 if flat_tree.is_right(index):
-                    total += values[flat_tree.sibling(index)][0]
+                    total += sizes[flat_tree.sibling(index)]
                 index = flat_tree.parent(index)
-            return total + sum(values[root][0] for root in roots[: roots.index(index)])
+            return total + sum(sizes[root] for root in roots[: roots.index(index)])
         except KeyError as error:
             raise InvalidProof(f"the size of node {error} is not shown") from None
