@@ -27,6 +27,7 @@ from benchmarks import (
     trie_iterate,
     trie_put,
     trie_put_batch,
+    udp_stream,
     write_amplification,
 )
 from benchmarks.harness import Bench, machine, why_no_peers
@@ -51,6 +52,7 @@ QUESTIONS: dict[str, Callable[[Bench], Iterable[Answer]]] = {
     "delayed_trie": delayed_trie.run,
     "connect": connect.run,
     "stream": stream.run,
+    "udp_stream": udp_stream.run,
     "delayed_stream": delayed_stream.run,
 }
 
