@@ -253,7 +253,12 @@ class Store:
         return feed
 
     def purge(self, feed: Feed) -> None:
-        """Remove a feed with all that the store has of it; see `Feed.purge`."""
+        """Remove a feed with all that the store has of it; see `Feed.purge`.
+
+        Raises `ValueError` for an object that this store did not give out.
+        """
+        if feed not in self._feeds.values():
+            raise ValueError(f"the feed {feed.id} was not opened from this store")
         feed.purge()
 
     def namespace(self, name: str) -> Namespace:

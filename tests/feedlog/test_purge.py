@@ -95,6 +95,14 @@ def test_whoever_has_it_open_elsewhere_finds_it_empty(store: Store) -> None:
     assert other_process.feed("log").append(b"b") == 0
 
 
+def test_a_feed_of_another_store(store: Store, elsewhere: Store) -> None:
+    theirs = elsewhere.feed("theirs")
+    theirs.append(b"a")
+    with pytest.raises(ValueError, match=f"the feed {theirs.id} was not opened from this store"):
+        store.purge(theirs)
+    assert list(theirs) == [b"a"]
+
+
 def test_a_snapshot_keeps_what_it_saw(feed: Feed) -> None:
     feed.extend([b"a", b"b"])
     with feed.snapshot() as snapshot:
