@@ -27,12 +27,12 @@ from feedlog.hashing import SUITES, HashSuite, discovery_key
 from feedlog.head import Head
 from feedlog.keys import KeyPair, decode_id, encode_id
 from feedlog.manifest import Manifest
-from feedlog.namespace import Namespace
+from feedlog.namespace import FeedInfo, Namespace
 from feedlog.proof import Proof, Verified, check_proof
 from feedlog.proof_codec import MAX_BLOCK_SIZE
 from feedlog.ranges import Ranges
 from feedlog.snapshot import Snapshot
-from feedlog.store import FeedInfo, Store
+from feedlog.store import Store
 from feedlog.user_data import UserData
 
 __all__ = [

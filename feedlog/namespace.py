@@ -15,19 +15,60 @@ Knows names. Must not know how feeds are kept.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from feedlog.feed import Feed
-    from feedlog.keys import KeyPair
-    from feedlog.manifest import Manifest
-    from feedlog.store import FeedInfo, Store
+from feedlog.feed import Feed
+from feedlog.keys import KeyPair, encode_id
+from feedlog.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class FeedInfo:
+    """A line of a store's listing."""
+
+    key: bytes
+    name: str | None
+    length: int
+    writable: bool
+    namespace: tuple[str, ...] = ()
+    """The namespaces that the name is in, outermost first."""
+
+    @property
+    def id(self) -> str:
+        """The key as people write it."""
+        return encode_id(self.key)
+
+
+class Root(Protocol):
+    """What a namespace asks of the store that it is a part of."""
+
+    def key_pair(self, name: str, *, namespace: tuple[str, ...] = ()) -> KeyPair:
+        """Return the key pair of a name."""
+
+    def feed(
+        self,
+        name: str | None = None,
+        *,
+        key: bytes | None = None,
+        manifest: Manifest | None = None,
+        key_pair: KeyPair | None = None,
+        encryption_key: bytes | None = None,
+        namespace: tuple[str, ...] = (),
+    ) -> Feed:
+        """Open a feed."""
+
+    def feeds(self) -> list[FeedInfo]:
+        """List all feeds."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Make several changes one."""
 
 
 class Namespace:
     """A store as one namespace sees it. Made by `Store.namespace`."""
 
-    def __init__(self, store: Store, path: tuple[str, ...]) -> None:
+    def __init__(self, store: Root, path: tuple[str, ...]) -> None:
         """Take the store, and the names from the outermost in."""
         for name in path:
             if not name:

@@ -30,25 +30,8 @@ from feedlog.lmdb_storage import LmdbStorage
 from feedlog.log import Log
 from feedlog.manifest import Manifest
 from feedlog.memory_storage import MemoryStorage
-from feedlog.namespace import Namespace
+from feedlog.namespace import FeedInfo, Namespace
 from feedlog.storage import Reader, Storage
-
-
-@dataclass(frozen=True, slots=True)
-class FeedInfo:
-    """A line of a store's listing."""
-
-    key: bytes
-    name: str | None
-    length: int
-    writable: bool
-    namespace: tuple[str, ...] = ()
-    """The namespaces that the name is in, outermost first."""
-
-    @property
-    def id(self) -> str:
-        """The key as people write it."""
-        return encode_id(self.key)
 
 
 class Store:
