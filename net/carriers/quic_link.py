@@ -89,6 +89,7 @@ class QuicLink:
         self._end_sent = False
         self._closing = False
         self._flying = False
+        self._farewell = False
         self._active = now
 
     def __repr__(self) -> str:
@@ -109,6 +110,7 @@ class QuicLink:
 
     def datagrams_to_send(self, now: float, most: int) -> list[bytes]:
         """Return up to `most` datagrams for `path.address`."""
+        self._farewell = False
         out = self.connection.datagrams(now, most)
         if self._closing and not self._lost and len(out) < most:
             self._finish()
@@ -130,6 +132,8 @@ class QuicLink:
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
+        if self._farewell:
+            return  # qh3 counts from the last packet: the time to forget may be past already
         due = self.connection.get_timer()
         if due is not None and due <= now:
             self.connection.handle_timer(now)
@@ -182,6 +186,7 @@ class QuicLink:
         if not self._lost:
             self.connection.close(code, reason_phrase="" if error is None else str(error)[:120])
             self._events.clear()
+            self._farewell = True
             self._lose(error)
 
     @property

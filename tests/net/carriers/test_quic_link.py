@@ -143,6 +143,18 @@ def test_an_abort_of_ours_is_told_though_nobody_reads(ends: Ends) -> None:
     assert wire.received(FAR, theirs) == b""
 
 
+def test_an_end_is_said_before_it_is_forgotten(ends: Ends) -> None:
+    wire, ours, theirs = ends
+    wire.now += 20.0  # long after the last packet, from which qh3 counts
+    ours.abort()
+    ours.handle_timeout(wire.now)
+    wire.near.touch(ours)
+    wire.run()
+    assert isinstance(lost(wire, FAR, theirs).error, ConnectionResetError)
+    wire.pass_time(1.0)
+    assert wire.near.links == wire.far.links == []
+
+
 def test_a_reader_may_stop_after_any_piece(ends: Ends) -> None:
     wire, ours, theirs = ends
     theirs.hold()
