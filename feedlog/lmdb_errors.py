@@ -1,10 +1,11 @@
 """What LMDB and the system say, in one sentence for the user.
 
-Knows error classes and texts. Must not know files or transactions.
+Knows error classes, texts, and how much room a disk has. Must not know transactions.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import lmdb
@@ -29,10 +30,24 @@ PHRASES = (
     ("a forked child", "{path} was open when this process was forked; open it after, or spawn"),
     ("Permission denied", "permission to use the store at {path} was denied ({error})"),
     ("No space left", "the disk of the store at {path} is full ({error})"),
+    ("quota exceeded", "the disk quota of the store at {path} is used up ({error})"),
     ("Cannot allocate memory", "memory or address space does not suffice for {path} ({error})"),
     ("", "the store at {path} cannot be used ({error})"),
 )
 """For errors that LMDB's binding and the system tell apart by their text only."""
+
+
+ROOM_OF_A_FULL_DISK = 2**20
+"""LMDB calls it an I/O error when a disk took only a part; then there is less room than this."""
+
+
+def room_on_disk(path: Path) -> int:
+    """Return how many bytes may still be written beside `path`."""
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return ROOM_OF_A_FULL_DISK
+    return disk.f_bavail * disk.f_frsize
 
 
 def explain(error: lmdb.Error | OSError, path: Path) -> StoreError | ValueError:
@@ -42,5 +57,7 @@ def explain(error: lmdb.Error | OSError, path: Path) -> StoreError | ValueError:
     for cause, kind, sentence in SENTENCES:
         if isinstance(error, cause):
             return kind(sentence.format(path=path, error=error))
+    if "Input/output error" in str(error) and room_on_disk(path) < ROOM_OF_A_FULL_DISK:
+        return StoreError(f"the disk of the store at {path} is full ({error})")
     sentence = next(sentence for phrase, sentence in PHRASES if phrase in str(error))
     return StoreError(sentence.format(path=path, error=error))

@@ -309,7 +309,7 @@ class MappedEnvironment:
                     continue
                 reader.txn = place.begin()
                 if reader.closed:
-                    reader.txn.abort()
+                    reader.txn = ENDED
         except lmdb.Error as error:
             raise explain(error, self.path) from error
         finally:

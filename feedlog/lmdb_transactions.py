@@ -59,7 +59,7 @@ class LmdbReader:
         """End the transaction: the pages of its state may be used again."""
         self.closed = True
         self._mapped.untrack(self._handle)
-        self.txn.abort()
+        self.txn = ENDED  # the last reference; an aborted transaction would keep its reader slot
 
     def get(self, key: bytes) -> bytes | None:
         """Return a copy of the value, or None."""

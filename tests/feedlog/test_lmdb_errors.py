@@ -7,8 +7,9 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from feedlog import lmdb_errors
 from feedlog.errors import CorruptError, StoreError
-from feedlog.lmdb_errors import explain
+from feedlog.lmdb_errors import ROOM_OF_A_FULL_DISK, explain
 
 PATH = Path("/some/store")
 
@@ -31,6 +32,8 @@ PATH = Path("/some/store")
         (lmdb.Error("is already open in this process"), StoreError, "already open"),
         (lmdb.Error("operate on closed/deleted/dropped object"), StoreError, "is closed"),
         (lmdb.MemoryError("Cannot allocate memory"), StoreError, "does not suffice"),
+        (OSError(122, "Disk quota exceeded"), StoreError, "quota"),
+        (lmdb.Error("mdb_txn_commit: Input/output error"), StoreError, "cannot be used"),
         (lmdb.Error("what nobody foresaw"), StoreError, "what nobody foresaw"),
     ],
 )
@@ -45,3 +48,12 @@ def test_an_error_is_explained(
 
 def test_a_size_that_does_not_fit_is_misuse() -> None:
     assert isinstance(explain(lmdb.BadValsizeError("x"), PATH), ValueError)
+
+
+def test_a_write_that_was_cut_short_means_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = lmdb.Error("mdb_txn_commit: Input/output error")
+    for room, words in ((ROOM_OF_A_FULL_DISK - 1, "is full"), (10**9, "cannot be used")):
+        monkeypatch.setattr(lmdb_errors, "room_on_disk", lambda _, room=room: room)
+        assert words in str(explain(error, tmp_path))

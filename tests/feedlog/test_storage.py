@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, precondition, rule
 
 from feedlog.errors import StoreError
 from feedlog.lmdb_storage import LmdbStorage
 from feedlog.memory_storage import MemoryStorage
-from feedlog.storage import MAX_KEY_SIZE, Storage
+from feedlog.storage import MAX_KEY_SIZE, Reader, Storage, Writer
 
 END = b"\xff" * 8
 
@@ -339,3 +343,167 @@ def test_the_generation_grows_with_each_commit_and_with_nothing_else(storage: St
         w.put(b"a", b"1")
         assert storage.generation() == before
     assert storage.generation() > before
+
+
+KEYS = st.binary(min_size=1, max_size=2) | st.sampled_from([b"k" * MAX_KEY_SIZE, b"k" * 100])
+VALUES = st.binary(max_size=20) | st.integers(0, 12_000).map(lambda size: b"v" * size)
+State = dict[bytes, bytes]
+
+
+def cut(state: State, low: bytes, high: bytes) -> list[tuple[bytes, bytes]]:
+    return [(key, state[key]) for key in sorted(state) if low <= key < high]
+
+
+class StorageMachine(RuleBasedStateMachine):
+    """A storage against dicts: transactions that nest and roll back, readers that stay open."""
+
+    readers = Bundle("readers")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resources = ExitStack()
+        self.storage = self.open()
+        self.committed: State = {}
+        self.changed: State | None = None
+        self.blocks: list[ExitStack] = []
+        self.writer: Writer | None = None
+
+    def open(self) -> Storage:
+        raise NotImplementedError
+
+    def teardown(self) -> None:
+        while self.blocks:
+            self.leave(fail=True)
+        self.storage.close()
+        self.resources.close()
+
+    # Write blocks
+
+    @rule()
+    def enter(self) -> None:
+        block = ExitStack()
+        self.writer = block.enter_context(self.storage.write())
+        if not self.blocks:
+            self.changed = dict(self.committed)
+        self.blocks.append(block)
+
+    @precondition(lambda self: self.blocks)
+    @rule()
+    def commit(self) -> None:
+        self.leave(fail=False)
+
+    @precondition(lambda self: self.blocks)
+    @rule()
+    def roll_back(self) -> None:
+        while self.blocks:
+            self.leave(fail=True)
+
+    def leave(self, *, fail: bool) -> None:
+        block = self.blocks.pop()
+        block.__exit__(*(Rollback, Rollback(), None) if fail else (None, None, None))
+        if not self.blocks:
+            if not fail:
+                assert self.changed is not None
+                self.committed = self.changed
+            self.changed, self.writer = None, None
+
+    @precondition(lambda self: self.blocks)
+    @rule(key=KEYS, value=VALUES)
+    def put(self, key: bytes, value: bytes) -> None:
+        assert self.writer is not None
+        assert self.changed is not None
+        self.writer.put(key, value)
+        self.changed[key] = value
+
+    @precondition(lambda self: self.blocks)
+    @rule(items=st.dictionaries(KEYS, VALUES, max_size=30))
+    def put_many(self, items: State) -> None:
+        assert self.writer is not None
+        assert self.changed is not None
+        self.writer.put_many(sorted(items.items()))
+        self.changed.update(items)
+
+    @precondition(lambda self: self.blocks)
+    @rule(first=st.integers(0, 60_000), count=st.integers(200, 600))
+    def put_a_run(self, first: int, count: int) -> None:
+        assert self.writer is not None
+        assert self.changed is not None
+        items = [((first + i).to_bytes(2, "big") + b"run", b"r" * 40) for i in range(count)]
+        self.writer.put_many(items)
+        self.changed.update(items)
+
+    @precondition(lambda self: self.blocks)
+    @rule(key=KEYS)
+    def delete(self, key: bytes) -> None:
+        assert self.writer is not None
+        assert self.changed is not None
+        assert self.writer.delete(key) == (self.changed.pop(key, None) is not None)
+
+    @precondition(lambda self: self.blocks)
+    @rule(low=KEYS, high=KEYS)
+    def delete_range(self, low: bytes, high: bytes) -> None:
+        assert self.writer is not None
+        assert self.changed is not None
+        gone = cut(self.changed, low, high)
+        assert self.writer.delete_range(low, high) == len(gone)
+        for key, _ in gone:
+            del self.changed[key]
+
+    # Readers
+
+    @rule(target=readers)
+    def read(self) -> tuple[Reader, ExitStack, State]:
+        stack = ExitStack()
+        return stack.enter_context(self.storage.read()), stack, dict(self.committed)
+
+    @rule(reader=consumes(readers))
+    def close_reader(self, reader: tuple[Reader, ExitStack, State]) -> None:
+        reader[1].close()
+
+    @rule(reader=readers, low=KEYS, high=KEYS, reverse=st.booleans())
+    def look(
+        self, reader: tuple[Reader, ExitStack, State], low: bytes, high: bytes, reverse: bool
+    ) -> None:
+        self.compare(reader[0], reader[2], low, high, reverse)
+
+    @precondition(lambda self: self.blocks)
+    @rule(low=KEYS, high=KEYS, reverse=st.booleans())
+    def look_into_the_transaction(self, low: bytes, high: bytes, reverse: bool) -> None:
+        assert self.writer is not None
+        assert self.changed is not None
+        self.compare(self.writer, self.changed, low, high, reverse)
+
+    @rule(key=KEYS)
+    def get(self, key: bytes) -> None:
+        assert self.storage.get(key) == self.committed.get(key)
+
+    def compare(self, reader: Reader, state: State, low: bytes, high: bytes, reverse: bool) -> None:
+        want = cut(state, low, high)
+        assert reader.last(low, high) == (want[-1] if want else None)
+        assert list(reader.scan(low, high, reverse=reverse)) == (want[::-1] if reverse else want)
+        assert reader.get(low) == state.get(low)
+
+
+class LmdbMachine(StorageMachine):
+    """On disk, in a map that grows all the time."""
+
+    def open(self) -> Storage:
+        self.path = self.resources.enter_context(tempfile.TemporaryDirectory())
+        return LmdbStorage(self.path, durability="relaxed", map_size=64 * 1024)
+
+    @precondition(lambda self: not self.blocks)
+    @rule()
+    def check_pages(self) -> None:
+        assert isinstance(self.storage, LmdbStorage)
+        self.storage.check_pages()
+
+
+class MemoryMachine(StorageMachine):
+    def open(self) -> Storage:
+        return MemoryStorage()
+
+
+TestLmdbMachine = LmdbMachine.TestCase
+TestMemoryMachine = MemoryMachine.TestCase
+TestLmdbMachine.settings = settings(max_examples=40, stateful_step_count=40)
+TestMemoryMachine.settings = settings(max_examples=40, stateful_step_count=40)
