@@ -384,6 +384,16 @@ class TestKeepingWhatIsCommon:
         assert copy.have == [range(1, 2)]
         assert [head.length for head in copy.heads()] == [2]
 
+    def test_the_same_blocks_appended_again_are_common(self, theirs: Feed, copy: Feed) -> None:
+        theirs.extend(BLOCKS)
+        copy.apply(theirs.prove(range(23)))
+        theirs.truncate(5)
+        theirs.extend([*BLOCKS[5:20], b"other"])
+        copy.apply(theirs.prove(since=5))
+        assert copy.have == [range(20)]
+        assert copy[:20] == BLOCKS[:20]
+        assert copy.audit().fault is None
+
 
 class TestWritersWithoutTheirBlocks:
     """A writer whose store is older than its feed holds only what it is given."""

@@ -156,6 +156,24 @@ class Model(RuleBasedStateMachine):
         self.copy_held = kept | wanted
         self.common = len(self.blocks)
 
+    def kept(self, wanted: set[int], since: int) -> set[int]:
+        """Return what the replica holds now: what the feed still has, as far as it was shown.
+
+        That is at least what lies below `since`; and it may be more than was never
+        truncated, where the same blocks were appended again.
+        """
+        now = {i for run in self.copy.have for i in run}
+        same = {
+            i
+            for i, (old, new) in enumerate(zip(self.copied, self.blocks, strict=False))
+            if old == new
+        }
+        assert wanted <= now <= wanted | (self.copy_held & same)
+        assert {i for i in self.copy_held if i < since} <= now
+        if self.fork == self.copy_fork:
+            assert self.copy_held <= now
+        return now
+
     def carried(self, proof: Proof) -> Proof:
         return Proof.from_bytes(proof.to_bytes())
 
@@ -171,7 +189,7 @@ class Model(RuleBasedStateMachine):
             assert self.fork != self.copy_fork
             assert not self.copy_held.issuperset(range(since))
             return
-        self.meet(wanted, {i for i in self.copy_held if i < self.common})
+        self.meet(wanted, self.kept(wanted, since))
 
     @precondition(lambda self: self.heads)
     @rule(data=SOME)
@@ -186,11 +204,7 @@ class Model(RuleBasedStateMachine):
             assert self.fork == self.copy_fork
             assert 0 < len(self.copied) < len(self.blocks)
             return
-        kept = {i for run in self.copy.have for i in run}
-        assert wanted <= kept <= wanted | {i for i in self.copy_held if i < self.common}
-        if self.fork == self.copy_fork:
-            assert self.copy_held <= kept
-        self.meet(wanted, kept)
+        self.meet(wanted, self.kept(wanted, 0))
 
     @precondition(lambda self: self.copied and self.fork == self.copy_fork)
     @rule(data=SOME)
