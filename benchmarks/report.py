@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-
 DISTURBED = 0.4
 """A spread beyond which something else used the machine, and the report says so."""
 
