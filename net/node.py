@@ -23,7 +23,6 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from random import Random
 from types import TracebackType
 from typing import Any, Self
 
@@ -45,8 +44,10 @@ from net.errors import (
     NotFound,
     PeerError,
 )
+from net.finder import Finder, note_peer
 from net.remote import Remote
 from net.replicate.serving import Handler
+from net.replicate.throttle import Throttle
 from net.stream import SecureStream, accept_stream, open_stream
 from net.swarm import Peer, Swarm
 
@@ -58,15 +59,7 @@ MAX_HANDSHAKES = 64
 MAX_CONNECTIONS = 512
 MAX_DIALS = 8
 """Outgoing connections in the making."""
-MAX_PEERS = 16
-"""Peers that we look for on our own for one feed; those who come to us are not counted."""
 DIAL_TIMEOUT = 5.0
-
-FIRST_RETRY = 0.5
-LAST_RETRY = 30.0
-"""Seconds between two searches while a feed has no peer: doubling, with jitter."""
-REFRESH = 60.0
-"""Seconds between two searches while it has some."""
 
 BAN = 600.0
 MAX_BANNED = 1024
@@ -109,7 +102,8 @@ class Node:
 
     `bootstrap` names nodes as "host:port"; with none, this node starts a network.
     `allow(peer's public key, feed)` decides who may read what; everyone who knows a
-    feed's key may, by default. `discovery` replaces the DHT.
+    feed's key may, by default. `upload_limit` and `download_limit` are bytes a second, of
+    feeds and not of plain streams. `discovery` replaces the DHT.
     """
 
     def __init__(
@@ -121,6 +115,8 @@ class Node:
         port: int = 0,
         discovery: Discovery | None = None,
         allow: AllowFeed | None = None,
+        upload_limit: float | None = None,
+        download_limit: float | None = None,
     ) -> None:
         for name in bootstrap:
             parse_address(name)
@@ -129,6 +125,7 @@ class Node:
         self._key_pair = store.key_pair("node")
         self._host, self._port = host, port
         self._allow = allow
+        self._upload, self._download = Throttle(upload_limit), Throttle(download_limit)
         self._discovery = discovery
         self._dht: DhtNode | None = None
         self._udp: UdpSocket | None = None
@@ -138,15 +135,14 @@ class Node:
         self._server: Server | None = None
         self._swarms: dict[bytes, Swarm] = {}
         self._remotes: dict[Swarm, Remote] = {}
-        self._wakeups: dict[Swarm, asyncio.Event] = {}
-        self._finders: dict[Swarm, asyncio.Task[None]] = {}
+        self._finders: dict[Swarm, Finder] = {}
+        self._searches: dict[Swarm, asyncio.Task[None]] = {}
         self._connections: dict[bytes, list[Connection]] = {}
         self._streams: set[SecureStream] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._handshakes = 0
         self._dials = asyncio.Semaphore(MAX_DIALS)
         self._banned: dict[bytes, float] = {}
-        self._rng = Random()  # noqa: S311 - jitter
         self._joined = ""
         self._started = self._closed = False
 
@@ -312,22 +308,28 @@ class Node:
         Returns at once: what is asked of the remote waits for peers. The replica is
         `store.feed(key=key)`; peers who ask for it are served.
         """
-        self._running()
+        discovery = self._running()
         feed = self._store.feed(key=key)
         swarm = self._swarm(feed)
         remote = self._remotes.get(swarm)
         if remote is None:
             remote = self._remotes[swarm] = Remote(swarm, closed=self._unfollow)
             swarm.core.following = True
-            self._wakeups[swarm] = asyncio.Event()
-            self._finders[swarm] = self._run(self._find(swarm, remote))
+
+            async def meet(peer: PeerAddress) -> None:
+                await self._meet(peer, swarm, remote)
+
+            finder = self._finders[swarm] = Finder(
+                swarm, remote, discovery, meet=meet, own_key=self.public_key, asked=self._asked
+            )
+            self._searches[swarm] = self._run(finder.run())
         return remote
 
     def _unfollow(self, remote: Remote) -> None:
         for swarm, known in list(self._remotes.items()):
             if known is remote:
-                del self._remotes[swarm], self._wakeups[swarm]
-                self._finders.pop(swarm).cancel()
+                del self._remotes[swarm], self._finders[swarm]
+                self._searches.pop(swarm).cancel()
                 swarm.core.following = False
                 self._release(swarm)
 
@@ -342,7 +344,13 @@ class Node:
         swarm = self._swarms.get(feed.discovery_key)
         if swarm is None:
             swarm = self._swarms[feed.discovery_key] = Swarm(
-                feed, self._store, self._executor, handlers=self._handlers, left=self._peer_left
+                feed,
+                self._store,
+                self._executor,
+                handlers=self._handlers,
+                left=self._peer_left,
+                upload=self._upload,
+                download=self._download,
             )
         return swarm
 
@@ -365,43 +373,10 @@ class Node:
 
     # Finding peers.
 
-    async def _find(self, swarm: Swarm, remote: Remote) -> None:
-        """Look for peers of a feed until it is not followed any more."""
-        delay = FIRST_RETRY
-        wakeup = self._wakeups[swarm]
-        while True:
-            wakeup.clear()
-            await self._search(swarm, remote)
-            if swarm.peers:
-                delay, pause = FIRST_RETRY, REFRESH
-            else:
-                pause = delay
-                delay = min(LAST_RETRY, 2 * delay)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause * self._rng.uniform(0.75, 1.25)):
-                    await wakeup.wait()
-                    await asyncio.sleep(self._rng.uniform(0, FIRST_RETRY))
-
-    async def _search(self, swarm: Swarm, remote: Remote) -> None:
-        dials: list[asyncio.Task[None]] = []
-        found = 0
-        remote.searches += 1
-        try:
-            lookup = self._running().lookup(feed_topic(swarm.feed.discovery_key))
-            async with contextlib.aclosing(lookup) as peers:
-                async for peer in peers:
-                    if peer.public_key == self.public_key:
-                        continue
-                    found += 1
-                    if len(swarm.keys) + len(dials) < MAX_PEERS:
-                        dials.append(self._run(self._meet(peer, swarm, remote)))
-        except NetError as error:
-            remote.attempts.append(f"the search failed: {error}")
-        await asyncio.gather(*dials, return_exceptions=True)
-        if not found:
-            asked = f"after asking {len(self._dht.contacts)} nodes" if self._dht else ""
-            missed = f" ({self._joined})" if self._joined else ""
-            remote.attempts.append(f"no announcement found {asked}{missed}".strip())
+    def _asked(self) -> str:
+        """Return whom a search has asked, for people."""
+        asked = f"after asking {len(self._dht.contacts)} nodes" if self._dht else ""
+        return f"{asked} ({self._joined})" if self._joined else asked
 
     async def _meet(self, peer: PeerAddress, swarm: Swarm, remote: Remote) -> None:
         """Talk with a peer about a feed, over a connection that exists or a new one."""
@@ -419,7 +394,9 @@ class Node:
         except NetError as error:
             remote.attempts.append(f"{name}: {error}")
         else:
-            swarm.add(connection)
+            if swarm.add(connection) is not None:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._executor, note_peer, swarm, peer)
 
     async def _dial(
         self, peer: PeerAddress, protocol: str, made: Callable[[SecureStream], Any]
@@ -452,7 +429,7 @@ class Node:
         remote = self._remotes.get(swarm)
         if remote is not None:
             remote.attempts.append(f"{peer.key.hex()[:8]} left: {reason or 'no reason given'}")
-            self._wakeups[swarm].set()
+            self._finders[swarm].wake()
 
     def _ban(self, key: bytes) -> None:
         now = asyncio.get_running_loop().time()

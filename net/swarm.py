@@ -27,6 +27,7 @@ from net.replicate.messages import PROTOCOL
 from net.replicate.serving import Handler
 from net.replicate.session import Arrival, Session
 from net.replicate.storing import Outcome, store_proofs
+from net.replicate.throttle import Throttle
 
 INLINE_SIZE = 64 << 10
 """Bytes of proofs that are stored in the event loop, if the last such batch was quick."""
@@ -49,6 +50,8 @@ class Peer:
         self.connection = connection
         self.channel: Channel | None = None
         self.session: Session | None = None
+        self.paced = False
+        """Whether it waits for the upload limit."""
 
     @property
     def key(self) -> bytes:
@@ -84,6 +87,8 @@ class Swarm:
         *,
         handlers: Mapping[str, Handler],
         left: Callable[[Peer, str], None],
+        upload: Throttle | None = None,
+        download: Throttle | None = None,
     ) -> None:
         self.feed = feed
         self.core = Replication(feed, handlers=handlers)
@@ -94,6 +99,8 @@ class Swarm:
         self._store = store
         self._executor = executor
         self._left = left
+        self._upload = upload or Throttle()
+        self._download = download or Throttle()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._settling = False
@@ -153,13 +160,23 @@ class Swarm:
             return
         self._waiting_size += len(data) * (self.core.waiting - waiting)
         if self._waiting_size <= MAX_WAITING_SIZE:
-            peer.channel.consume(len(data))
+            self._consume(peer.channel, len(data))
         else:
             self._unread.append((peer.channel, len(data)))
         if urgent:
             self.settle()
         else:
             self._settle_soon()
+
+    def _consume(self, channel: Channel, size: int) -> None:
+        """Let the peer send as much again, when the limit has room for it."""
+        now = self._loop.time()
+        self._download.spend(size, now)
+        wait = self._download.wait(now)
+        if wait:
+            self._loop.call_later(wait, channel.consume, size)
+        else:
+            channel.consume(size)
 
     def _drop(self, peer: Peer, error: PeerError) -> None:
         """End the whole connection with a peer that broke a rule."""
@@ -206,10 +223,29 @@ class Swarm:
         if channel is None or session is None:
             return
         try:
-            while channel.writable and (message := self.core.next_message(session)) is not None:
+            while channel.writable and not self._must_wait(peer, session):
+                message = self.core.next_message(session)
+                if message is None:
+                    break
                 channel.send(message[0], urgent=message[1])
+                self._upload.spend(len(message[0]), self._loop.time())
         except PeerError as error:
             self._drop(peer, error)
+
+    def _must_wait(self, peer: Peer, session: Session) -> bool:
+        """Tell whether the next message is one that the limit has no room for yet."""
+        wait = self._upload.wait(self._loop.time())
+        if not wait or session.outbox or session.info_due or not session.serving:
+            return False
+        if not peer.paced:
+            peer.paced = True
+            self._loop.call_later(wait, self._resume, peer)
+        return True
+
+    def _resume(self, peer: Peer) -> None:
+        peer.paced = False
+        if not self._closed:
+            self.pump(peer)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -272,7 +308,7 @@ class Swarm:
             self._waiting_size -= arrival.size
         while self._unread and self._waiting_size <= MAX_WAITING_SIZE:
             channel, size = self._unread.popleft()
-            channel.consume(size)
+            self._consume(channel, size)
         self.core.pursue(now)
 
     def close(self) -> None:

@@ -37,6 +37,7 @@ SHELL = (
     "net/node.py",
     "net/remote.py",
     "net/stream.py",
+    "net/finder.py",
     "net/swarm.py",
     "net/connection.py",
     "net/dial.py",

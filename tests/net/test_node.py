@@ -253,3 +253,27 @@ class TestProcesses:
                     process.kill()
                 await process.wait()
                 process._transport.close()  # type: ignore[attr-defined]  # asyncio leaves it open
+
+
+class TestLimits:
+    @pytest.mark.parametrize("limited", ["upload_limit", "download_limit"])
+    async def test_bytes_a_second_are_kept(self, start_node: StartNode, limited: str) -> None:
+        store = Store.memory()
+        feed = store.feed("log")
+        feed.extend(bytes([i]) * 10_000 for i in range(200))
+        limits = {limited: 4_000_000.0}
+        up, down = (limits, {}) if limited == "upload_limit" else ({}, limits)
+        writer = await start_node(store=store, **up)
+        await writer.share(feed)
+        remote = await (await start_node(writer, **down)).follow(feed.key)
+        await remote.update()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await remote.download()
+        # 2 MB at 4 MB/s, without what the window and the burst let through at once.
+        assert loop.time() - started > 0.2
+        assert list(remote.feed) == list(feed)
+
+    async def test_a_limit_is_positive(self) -> None:
+        with pytest.raises(ValueError, match="limit"):
+            Node(Store.memory(), upload_limit=0)
