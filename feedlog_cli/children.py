@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -45,8 +47,9 @@ class Children:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for process in reversed(self._running):
-            self.stop(process)
+        with holding_signals():
+            for process in reversed(self._running):
+                self.stop(process)
 
     def serve(self, words: Sequence[str], env: dict[str, str]) -> tuple[Process, Any]:
         """Start a process that prints one JSON line when it is ready; return it and that."""
@@ -110,16 +113,34 @@ class Children:
 
     def _start(self, words: Sequence[str], env: dict[str, str], **streams: Any) -> Process:
         clean = {name: value for name, value in os.environ.items() if name[:8] != "FEEDLOG_"}
-        process: Process = subprocess.Popen(  # noqa: S603 - this program, with words of our own
-            [sys.executable, "-m", "feedlog_cli", *words],
-            env={**clean, **env},
-            stdin=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,  # Ctrl-C is for the conductor, who ends the others
-            **streams,
-        )
-        self._running.append(process)
+        with holding_signals():  # a process that is not in the list yet would be left behind
+            process: Process = subprocess.Popen(  # noqa: S603 - this program, with our own words
+                [sys.executable, "-m", "feedlog_cli", *words],
+                env={**clean, **env},
+                stdin=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for the conductor, who ends the others
+                **streams,
+            )
+            self._running.append(process)
         return process
+
+
+@contextmanager
+def holding_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the end of the block; in the main thread only."""
+    held: list[int] = []
+    before = {
+        number: signal.signal(number, lambda arrived, _frame: held.append(arrived))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for arrived in held:
+        signal.raise_signal(arrived)
 
 
 def failed(words: Sequence[str], code: int, err: str) -> CommandError:

@@ -21,7 +21,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from feedlog import BlockMissing, FeedlogError
-from feedlog_cli import tries
+from feedlog_cli import trie_proving, tries
 from feedlog_cli.clear import clear
 from feedlog_cli.clone import clone
 from feedlog_cli.demo import demo
@@ -111,6 +111,22 @@ TRIE_COMMANDS: tuple[Command, ...] = (
         ),
     ),
     ("del", tries.delete, ("feedlog trie del config colours/sky",)),
+    (
+        "prove",
+        trie_proving.prove,
+        (
+            "feedlog trie prove config colours/sky -o sky.proof",
+            "feedlog trie prove config colours/ --listing -o colours.proof",
+        ),
+    ),
+    (
+        "verify",
+        trie_proving.verify,
+        (
+            "feedlog trie verify KEY colours/sky sky.proof",
+            "feedlog trie verify KEY colours/ colours.proof --listing --json",
+        ),
+    ),
 )
 """Name, function, examples."""
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from feedlog_cli.children import Children
+from feedlog_cli.children import Children, holding_signals
 from feedlog_cli.errors import CommandError
 
 SERVE = ("dht", "--host", "127.0.0.1", "--port", "0", "--json")
@@ -69,3 +70,16 @@ def test_lines_are_seen_as_they_come(children: Children, tmp_path: Path) -> None
     children.run_watched(("create", "news"), env, seen.append)
     assert seen[1] == "news exists already, with 0 blocks"
     assert seen[0] == seen[2]
+
+
+def test_signals_wait_for_the_end_of_a_block() -> None:
+    reached = []
+
+    def interrupted() -> None:
+        with holding_signals():
+            signal.raise_signal(signal.SIGINT)
+            reached.append("the end")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert reached == ["the end"]
