@@ -1,4 +1,4 @@
-"""`feedlog trie prove` and `feedlog trie verify`: what a trie holds, as a file that stands on its own.
+"""`feedlog trie prove` and `feedlog trie verify`: what a trie holds, in a file that proves it.
 
 A proof is about one key or, with --listing, about everything under a prefix. Who verifies
 says what he wants to know, key or prefix; the file's own word for it is not believed.
@@ -60,7 +60,7 @@ def prove(
         write_bytes([data])
     else:
         output.write_bytes(data)
-        note(f"{output}: {plural(len(data), 'byte')} about version {proof.version}")
+        note(f"{output}: {plural(len(data), 'byte')} of proof about version {proof.version}")
 
 
 def verify(

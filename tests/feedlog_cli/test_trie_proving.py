@@ -29,7 +29,7 @@ def test_real_processes_prove_and_verify_without_a_store(
 ) -> None:
     made = process("trie", "prove", "config", "colours/sky", "-o", proof)
     assert (made.code, made.raw) == (0, b"")
-    assert made.err == f"{proof}: {proof.stat().st_size:,} bytes about version 43\n"
+    assert made.err == f"{proof}: {proof.stat().st_size:,} bytes of proof about version 43\n"
     monkeypatch.setenv("FEEDLOG_STORE", str(tmp_path / "nowhere"))
     shown = process("trie", "verify", key, "colours/sky", proof)
     assert (shown.code, shown.raw) == (0, b"blue")
