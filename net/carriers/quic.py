@@ -64,6 +64,9 @@ class QuicCarrier:
         """Send bytes."""
         self._link.send(data)
         self._port.touch(self._link)
+        if not self._full and self._receiver is not None and self._link.unsent > HIGH_WATER:
+            self._full = True
+            self._receiver.pause_writing()
 
     def write_end(self) -> None:
         """Send the end of this direction."""
@@ -106,17 +109,12 @@ class QuicCarrier:
             case LinkLost(error):
                 receiver.carrier_lost(error)
 
-    def throttle(self) -> None:
-        """Tell the receiver whether to write more."""
-        unsent = self._link.unsent
-        if self._receiver is None or self._lost is not None:
-            return
-        if not self._full and unsent > HIGH_WATER:
-            self._full = True
-            self._receiver.pause_writing()
-        elif self._full and unsent < LOW_WATER:
+    def sent(self) -> None:
+        """Let the receiver write again where there is room; not called from inside its write."""
+        if self._full and self._receiver is not None and self._link.unsent < LOW_WATER:
             self._full = False
-            self._receiver.resume_writing()
+            if self._lost is None:
+                self._receiver.resume_writing()
 
 
 class QuicPort:
@@ -202,7 +200,6 @@ class QuicPort:
         if not self._pumping and not self._closed and self._udp.has_room():
             if datagrams := self._endpoint.datagrams_of(link, self._loop.time()):
                 self._udp.send_many(datagrams, link.path.address)
-            self._throttle(link)
             self._set_alarm()
         self._pump_soon()
 
@@ -249,7 +246,8 @@ class QuicPort:
             if self._is_blocked():
                 break
         for link in links:
-            self._throttle(link)
+            if (carrier := self._carriers.get(link)) is not None:
+                carrier.sent()
 
     def _is_blocked(self) -> bool:
         """Tell whether the socket is full; the pump goes on when it is not any more."""
@@ -277,11 +275,6 @@ class QuicPort:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(due, self._wake)
-
-    def _throttle(self, link: QuicLink) -> None:
-        carrier = self._carriers.get(link)
-        if carrier is not None:
-            carrier.throttle()
 
     def _tell(self, link: QuicLink, event: LinkEvent) -> None:
         if isinstance(event, LinkOpened):

@@ -5,7 +5,7 @@
 
 Datagrams find their connection by connection id, so both ends' ports and addresses may
 change, and two connections between the same two ports are kept apart. A datagram that
-belongs to none may open one, which costs a millisecond and 50 KB; so of those that are not
+belongs to none may open one, which costs 0.7 ms and 50 KB; so of those that are not
 open yet there are at most MAX_HALF_OPEN, MAX_AREA from one subnet, and MAX_UNPROVEN whose
 sender has not shown that he receives where he says: further ones are asked for that proof
 (Retry), for which nothing is kept and little is sent.
@@ -50,7 +50,7 @@ and no others; whoever comes then is answered one round trip later."""
 HALF_OPEN_TIMEOUT = 10.0
 
 RETRIES_PER_SECOND = 1000
-"""Each takes 60 us: six hundredths of a core go to those who flood us."""
+"""Each takes 11 us: a hundredth of a core goes to those who flood us."""
 
 MAX_SEND = 256
 """Datagrams of one connection in a turn: 300 KB, before others have theirs."""

@@ -131,6 +131,37 @@ async def test_a_reader_that_pauses_stops_the_writer(pair: Pair) -> None:
     assert len(right.received) == written
 
 
+async def test_a_writer_that_never_waits_is_told_to_pause(pair: Pair) -> None:
+    class Eager(Recording):
+        """Writes all it may in the call that tells it something."""
+
+        written = 0
+
+        def data_received(self, data: bytes | bytearray | memoryview) -> None:
+            super().data_received(data)
+            while "pause" not in self.calls and self.written < 64 << 20:
+                pair[1].write(bytes(65536))
+                self.written += 65536
+
+    left, right = Recording(), Eager()
+    pair[0].start(left)
+    pair[1].start(right)
+    pair[0].pause_reading()
+    pair[0].write(b"go")
+    await right.size(1)
+    while "pause" not in right.calls:
+        pair[1].write(bytes(65536))
+        right.written += 65536
+        await asyncio.sleep(0)
+    assert right.written < 64 << 20
+    for end in pair:
+        if isinstance(end, MemoryCarrier):
+            end._chunk = max(end._chunk, 4096)  # a byte a turn would take long
+    pair[0].resume_reading()
+    await left.size(right.written)
+    assert "resume" in right.calls
+
+
 async def test_it_says_which_way_the_bytes_go(pair: Pair) -> None:
     assert pair[0].description
     assert pair[0].binding == pair[1].binding
