@@ -3,13 +3,22 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint soak bench clean
+.PHONY: demo test system lint soak bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/feedlog demo
 
-test: $(VENV)/.installed-test
+test: system $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto
+
+# tests/natbed builds real routers out of network namespaces and nftables.
+system:
+	@if ! command -v ip >/dev/null || ! command -v nft >/dev/null; then \
+	  if [ "$$(id -u)" != 0 ]; then \
+	    echo "tests/natbed needs ip (iproute2) and nft (nftables): install them, and run as root" >&2; exit 1; \
+	  fi; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq iproute2 nftables; \
+	fi
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

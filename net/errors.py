@@ -11,6 +11,7 @@ facts; the message is one sentence that names the value and the limit.
         LimitError(limit)     allowed in kind, but more of it than we accept
       ConnectError(tried)     nobody's fault: no path to the peer; says what was tried
         NotFound              nobody announces the key that was looked for
+        PunchError(reason)    no hole between the two NATs; the reason is a short stable word
       RefusedError            the other side (or our own `allow`) said no
       ListenError             an address cannot be listened on: in use, or not ours
       ClosedError             the stream, channel or node has been closed
@@ -74,6 +75,14 @@ class ConnectError(NetError):
 
 class NotFound(ConnectError):
     """Nobody announces the key; `tried` says where was looked."""
+
+
+class PunchError(ConnectError):
+    """No direct way to the peer: `reason` is the name of a `net.punch.puncher.Reason`."""
+
+    def __init__(self, message: str, reason: str, tried: Sequence[str] = ()) -> None:
+        super().__init__(message, tried)
+        self.reason = reason
 
 
 class RefusedError(NetError):
