@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 
-from feedlog import BlockMissing, Feed, Head, InvalidProof
+from feedlog import BlockMissing, Feed, Head, InvalidProof, flat_tree
 from feedlog.errors import FeedlogError
 from feedlog.proof import Verified
 from net.errors import PeerError, ProtocolError
@@ -211,8 +211,12 @@ class Replication:
         query.tried.add(session.number)
         spans = self._blocked_past_the_end(session)
         asked = self.scheduler.ask(session.link, now, QUERY_COST, spans)
-        since = 0 if session.distrusted else self.standing.length
-        self._send(session, asked, query, since=since, length=0)
+        standing = self.standing
+        hashes: tuple[int, ...] = ()
+        if session.distrusted and session.position[0] == standing.fork:
+            hashes = tuple(flat_tree.roots(standing.length))  # to see whether they are ours
+        since = 0 if session.distrusted else standing.length
+        self._send(session, asked, query, since=since, length=0, hashes=hashes)
 
     def _blocked_past_the_end(self, session: Session) -> list[Span]:
         """Return blocks that somebody waits for and a newer head will make provable."""
@@ -231,7 +235,14 @@ class Replication:
             self._send(session, asked, None, since=base, length=base)
 
     def _send(
-        self, session: Session, asked: Asked, query: Query | None, *, since: int, length: int
+        self,
+        session: Session,
+        asked: Asked,
+        query: Query | None,
+        *,
+        since: int,
+        length: int,
+        hashes: tuple[int, ...] = (),
     ) -> None:
         anchors: tuple[int, ...] = ()
         if asked.urgent and query is None and since == self.standing.length:
@@ -242,12 +253,13 @@ class Replication:
             length,
             since,
             pack_runs(asked.spans),
+            hashes,
             seek=query.seek if query else None,
             anchors=anchors,
             hint=query.hint if query else None,
             urgent=asked.urgent,
         )
-        session.put_request(Sent(request, asked, query))
+        session.put_request(Sent(request, asked, query, self.standing.length))
         self.counters["requests"] += 1
 
     def _anchors(self, spans: Spans) -> tuple[int, ...]:
@@ -383,14 +395,14 @@ class Replication:
         sent, proof, session = arrival.sent, arrival.proof, arrival.session
         if sent is None:
             return proof.question.since != self.standing.length or proof.fork != self.standing.fork
+        if (sent.request.fork, sent.length) != (self.standing.fork, self.standing.length):
+            return True
         if proof.question.signed and proof.question.since > 0 and not session.distrusted:
             # Forks that share less than their peer thinks, or a writer that contradicts
             # itself: the whole head will show which, or that the peer is at fault.
             session.distrusted = True
             return True
-        return sent.request.fork != self.standing.fork or (
-            proof.question.signed and sent.request.since != self.standing.length
-        )
+        return False
 
     # Our side changes.
 

@@ -65,6 +65,8 @@ class Sent:
     request: Request
     asked: Asked
     query: Query | None = None
+    length: int = 0
+    """The length of our head when it was sent: if it is another now, the answer may not fit."""
     base: int | None = None
     """The length that further records are against; None before the first record."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from feedlog import BlockMissing, Feed, KeyPair, Store
 from feedlog.errors import StoreError
+from net import swarm
 from net.errors import ClosedError, DeadlineError
 from net.node import Node
 from net.remote import Remote
@@ -157,9 +158,17 @@ class TestLive:
         feed.append(b"new")
         assert await waiting == b"new"
 
+    @pytest.mark.parametrize("quick", [True, False], ids=["stored at once", "stored in a thread"])
     async def test_many_followers_get_every_append(
-        self, start_node: StartNode, writer: Node, feed: Feed
+        self,
+        start_node: StartNode,
+        writer: Node,
+        feed: Feed,
+        quick: bool,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        if not quick:  # pushes then come while the answer to a request waits for the disk
+            monkeypatch.setattr(swarm, "INLINE_TIME", -1.0)
         remotes = [await (await start_node(writer)).follow(feed.key) for _ in range(10)]
 
         async def read(remote: Remote) -> list[bytes]:
