@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,9 @@ def test_a_sealed_value_comes_back(key: bytes, value: bytes) -> None:
 
 
 def test_the_specification_shows_these_bytes() -> None:
-    assert seal(b"key", b"value").hex() == "76616c7565" + "270fad57"
+    sealed = seal(b"key", b"value").hex()
+    assert sealed == "76616c7565" + "270fad57"
+    assert f"`{sealed}`" in (Path(__file__).parents[2] / "docs/spec/store.md").read_text()
 
 
 @given(st.binary(min_size=1, max_size=8), st.binary(max_size=40), st.data())
