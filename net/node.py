@@ -23,17 +23,21 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from feedlog import Feed, Store
 from net.addresses import Address, format_address, parse_address
-from net.carriers.tcp import TcpCarrier, TcpListener, connect_tcp, listen_tcp
+from net.carriers.base import Carrier
+from net.carriers.quic import QuicPort
+from net.carriers.tcp import TcpListener, listen_tcp
 from net.carriers.udp import UdpSocket
 from net.connection import PROTOCOL as CHANNELS
 from net.connection import Connection
 from net.dht.hashing import feed_topic, peer_topic
 from net.dht.node import DhtNode
+from net.dial import dial, ways_to
 from net.discovery import Discovery, PeerAddress
 from net.errors import (
     ClosedError,
@@ -59,7 +63,6 @@ MAX_HANDSHAKES = 64
 MAX_CONNECTIONS = 512
 MAX_DIALS = 8
 """Outgoing connections in the making."""
-DIAL_TIMEOUT = 5.0
 
 BAN = 600.0
 MAX_BANNED = 1024
@@ -129,6 +132,7 @@ class Node:
         self._discovery = discovery
         self._dht: DhtNode | None = None
         self._udp: UdpSocket | None = None
+        self._quic: QuicPort | None = None
         self._listener: TcpListener | None = None
         self._executor = ThreadPoolExecutor(1, "feedlog-store")
         self._handlers: dict[str, Handler] = {}
@@ -188,6 +192,7 @@ class Node:
                     raise
             else:
                 self._udp = udp
+                self._quic = QuicPort(udp, self._accepted)
                 return
 
     async def close(self) -> None:
@@ -214,6 +219,8 @@ class Node:
                 async with asyncio.timeout(WITHDRAWAL):
                     await self._withdraw()
             await self._discovery.close()
+        if self._quic is not None:
+            self._quic.close()
         if self._udp is not None:
             self._udp.close()
         self._executor.shutdown()
@@ -401,24 +408,20 @@ class Node:
     async def _dial(
         self, peer: PeerAddress, protocol: str, made: Callable[[SecureStream], Any]
     ) -> Any:
-        """Connect to a peer at the first of its addresses that answers."""
-        reasons: list[str] = []
+        """Connect to a peer by the first way that leads to it."""
+        secure = partial(
+            open_stream,
+            key_pair=self._key_pair,
+            remote_key=peer.public_key,
+            protocol=protocol,
+        )
         async with self._dials:
-            for host, port in peer.addresses:
-                try:
-                    async with asyncio.timeout(DIAL_TIMEOUT):
-                        carrier = await connect_tcp(host, port)
-                        stream = await open_stream(
-                            carrier, self._key_pair, peer.public_key, protocol=protocol
-                        )
-                except NetError as error:
-                    reasons.append(str(error))
-                except TimeoutError:
-                    where = format_address((host, port))
-                    reasons.append(f"tcp {where}: no answer in {DIAL_TIMEOUT:g} s")
-                else:
-                    return made(stream)
-        raise ConnectError(f"no address of {peer.public_key.hex()[:16]} works", reasons)
+            try:
+                stream = await dial(ways_to(peer.addresses, self._quic), secure)
+            except ConnectError as error:
+                name = peer.public_key.hex()[:16]
+                raise ConnectError(f"no address of {name} works", error.tried) from error
+            return made(stream)
 
     def _peer_left(self, peer: Peer, reason: str) -> None:
         """Learn that a peer of a swarm is gone; look for another if it was the last."""
@@ -477,7 +480,7 @@ class Node:
         if not allowed or swarm.add(connection) is None:
             connection.reject(swarm.feed.discovery_key, protocol, "not allowed")
 
-    def _accepted(self, carrier: TcpCarrier) -> None:
+    def _accepted(self, carrier: Carrier) -> None:
         """Take an incoming connection."""
         busy = sum(map(len, self._connections.values())) + len(self._streams)
         if self._closed or self._handshakes >= MAX_HANDSHAKES or busy >= MAX_CONNECTIONS:
@@ -485,7 +488,7 @@ class Node:
             return
         self._run(self._welcome(carrier))
 
-    async def _welcome(self, carrier: TcpCarrier) -> None:
+    async def _welcome(self, carrier: Carrier) -> None:
         self._handshakes += 1
         try:
             stream = await accept_stream(carrier, self._key_pair, allow=self._allow_stream)

@@ -118,9 +118,7 @@ async def test_when_nothing_works_each_attempt_is_named(quic: QuicPort) -> None:
         await dial(ways_to([wrong, nobody], quic), secure, stagger=0.01, attempt_timeout=0.5)
     reasons = sorted(caught.value.tried)
     assert len(reasons) == 4
-    assert reasons[0] == f"quic 127.0.0.1:{nobody[1]}: no answer in 0.5 s" or reasons[1] == (
-        f"quic 127.0.0.1:{nobody[1]}: no answer in 0.5 s"
-    )
+    assert f"quic 127.0.0.1:{nobody[1]}: no answer in time" in reasons
     refused = next(r for r in reasons if r.startswith(f"tcp 127.0.0.1:{nobody[1]}"))
     assert "refused" in refused or "failed" in refused
     assert sum("handshake" in reason for reason in reasons) == 2

@@ -180,6 +180,30 @@ class TestStreams:
         stream.close()
         await server.close()
 
+    async def test_quic_carries_what_tcp_does_not(
+        self, start_node: StartNode, store: Store
+    ) -> None:
+        async def echo(stream: SecureStream) -> None:
+            stream.write(await stream.read(65536))
+            await stream.drain()
+
+        feed = store.feed("ours")
+        feed.extend(b"%d" % number for number in range(500))
+        server_node = await start_node(store=store)
+        server = await server_node.listen(echo)
+        await server_node.share(feed)
+        assert server_node._listener is not None
+        server_node._listener.close()
+        client = await start_node(server_node)
+        stream = await client.connect(server.public_key)
+        assert stream.description.startswith("quic")
+        stream.write(b"hello")
+        assert await stream.read(100) == b"hello"
+        stream.close()
+        remote = await client.follow(feed.key)
+        await remote.download(range(500))
+        assert remote.feed[499] == b"499"
+
     async def test_a_handler_is_asked_who_may_come(self, start_node: StartNode) -> None:
         async def refuse(stream: SecureStream) -> None:
             raise AssertionError(stream)
