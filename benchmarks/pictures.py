@@ -17,23 +17,40 @@ from matplotlib import (  # type: ignore[import-not-found, unused-ignore]  # onl
 
 Answers = list[dict[str, Any]]
 
-GROWTH = ("blocks per cold get", "bytes of blocks per cold get", "get", "put one at a time")
+# Text stays text, and the same report gives the same bytes.
+plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "feedlog"})
+
+GROWTH = (
+    "blocks per cold get",
+    "bytes of blocks per cold get",
+    "bytes of a proof",
+    "bytes of a block written by a put",
+    "disk space per key",
+    "get",
+    "put one at a time",
+    "put in batches",
+)
 
 
 def trie_growth(answers: Answers, picture: Path) -> None:
-    """Costs of a trie against its number of keys."""
-    curves = {
-        what: [a["ours"] for a in answers if a["work"].endswith(f"keys: {what}")] for what in GROWTH
-    }
+    """Costs of a trie against its number of keys, ours and, where they took part, the peers'."""
+    curves = {what: [a for a in answers if a["work"].endswith(f"keys: {what}")] for what in GROWTH}
     if not any(curves.values()):
         return
-    figure, panels = plt.subplots(1, len(curves), figsize=(4 * len(curves), 3.2))
-    for panel, (what, points) in zip(panels, curves.items(), strict=True):
-        panel.plot([p["facts"]["keys"] for p in points], [p["median"] for p in points], marker="o")
-        panel.set(xscale="log", xlabel="keys", ylim=(0, None), title=what)
-        panel.set_ylabel(points[0]["unit"])
+    figure, panels = plt.subplots(2, len(curves) // 2, figsize=(14, 6.4))
+    for panel, (what, rows) in zip(panels.flat, curves.items(), strict=True):
+        lines: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            for side in (row["ours"], *row["peers"]):
+                lines.setdefault(side["who"], []).append(side)
+        for who, points in lines.items():
+            keys = [point["facts"]["keys"] for point in points]
+            panel.plot(keys, [point["median"] for point in points], marker="o", label=who)
+        panel.set(xscale="log", xlabel="keys", title=what, ylabel=rows[0]["ours"]["unit"])
+        panel.set_ylim(bottom=0)
+        panel.legend(fontsize="small")
     figure.tight_layout()
-    figure.savefig(picture)
+    figure.savefig(picture, metadata={"Date": None})
     print(picture)
 
 
@@ -52,7 +69,7 @@ def delayed_link(answers: Answers, picture: Path) -> None:
     panel.set(yscale="log", xlabel="round trip (ms)", ylabel="blocks of 1 KiB a second")
     panel.legend()
     figure.tight_layout()
-    figure.savefig(picture)
+    figure.savefig(picture, metadata={"Date": None})
     print(picture)
 
 

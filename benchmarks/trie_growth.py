@@ -1,8 +1,9 @@
 """How do the costs of a trie grow with its number of keys?
 
-No peer takes part: the question is whether a lookup touches O(log n) blocks. What a lookup touches
-is counted as a reader who has nothing would count it: on an empty replica, each block that the
-lookup lacks is proven and applied, until it ends. `benchmarks/pictures.py` draws the curves.
+The question is whether a lookup touches O(log n) blocks. What a lookup touches is counted as a
+reader who has nothing would count it: on an empty replica, each block that the lookup lacks is
+proven and applied, until it ends. The peers take part up to 10,000 keys, and count the blocks that
+a database reads that was just opened. `benchmarks/pictures.py` draws the curves.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ SAMPLE = 50
 
 PUTS = 500
 """Keys that are added one at a time in the end."""
+
+PEERS_UP_TO = 10_000
+"""Keys beyond which the peers take minutes to fill."""
 
 UNITS = {
     "blocks per cold get": "blocks",
@@ -105,10 +109,30 @@ def measure(path: Path, count: int) -> dict[str, float]:
     return dict(zip(UNITS, figures, strict=True))
 
 
+def peers_of(bench: Bench, count: int) -> dict[str, tuple[Figure, ...]]:
+    """What hypertrie and hyperbee say of the same, as far as they have it, by what it is."""
+    if count > PEERS_UP_TO:
+        return {}
+    figures: dict[str, tuple[Figure, ...]] = {}
+    for who in ("hypertrie", "hyperbee"):
+        for figure in bench.peer("trie_growth.js", who, count=count):
+            said = {"blocks per cold get": figure.median, **figure.facts}
+            for what, value in said.items():
+                one = Figure(who, UNITS[what], (value,), figure.version, {"keys": count})
+                figures[what] = (*figures.get(what, ()), one)
+    return figures
+
+
 def run(bench: Bench) -> Iterator[Answer]:
     """Measure tries of a thousand to a million keys."""
     for count in (100, 1000) if bench.quick else (1000, 10_000, 100_000, 1_000_000):
+        peers = peers_of(bench, count)
         with bench.directory() as path:
             for what, value in measure(path, count).items():
                 figure = Figure("feedlog", UNITS[what], (value,), facts={"keys": count})
-                yield Answer(f"trie of {count} keys: {what}", figure)
+                yield Answer(
+                    f"trie of {count} keys: {what}",
+                    figure,
+                    peers.get(what, ()),
+                    lower_is_better=not UNITS[what].endswith("/s"),
+                )
