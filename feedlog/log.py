@@ -98,10 +98,12 @@ class Log:
     def find_nodes(self, reader: Reader, indexes: Sequence[NodeIndex]) -> dict[NodeIndex, TreeNode]:
         """Return those of the nodes that are stored."""
         found = {}
+        get, base = reader.get, self.number << layout.PLACE_BITS
         for index in indexes:
-            block = flat_tree.last_block(index)
-            value = reader.get(layout.record_key(self.number, block))
-            node = value and layout.read_node(value, block, flat_tree.level(index))
+            width = ~index & (index + 1)
+            place = (index + width + 1) >> 1  # of the node's last block, as in layout.record_key
+            value = get((base | place).to_bytes(layout.KEY_SIZE, "big"))
+            node = value and layout.read_node(value, place - 1, width.bit_length() - 1)
             if node:
                 found[index] = node
         return found

@@ -137,24 +137,43 @@ class _Planner:
 
     def derive(self, index: NodeIndex) -> None:
         """Push a node without trusting it: from blocks, from its children, or as given."""
-        half = (~index & (index + 1)) - 1
-        start, stop = (index - half) >> 1, ((index + half) >> 1) + 1
-        blocks = self.blocks
-        wanted = blocks.touches(start, stop)
-        if wanted and blocks.covers(start, stop) and not self.trusted.below(index):
-            self.steps.append((Step.BLOCKS, index))
-        elif (
-            wanted
-            or start < self.since < stop
-            or self.hashes.below(index)
-            or self._derivable(index)
-        ):
-            quarter = (half + 1) >> 1
-            self.push(NodeIndex(index - quarter))
-            self.push(NodeIndex(index + quarter))
+        width = ~index & (index + 1)
+        start = (index - width + 1) >> 1
+        stop = start + width
+        trusted = self.trusted.below(index)
+        hashes = self.hashes.below(index)
+        wanted = self.blocks.touches(start, stop)
+        if not trusted and not hashes:
+            if wanted:
+                self._derive_from_blocks(start, width)
+            else:
+                self.steps.append((Step.GIVEN, index))
+        elif wanted or hashes or start < self.since < stop or self._derivable(index):
+            left, right = flat_tree.children(index)
+            self.push(left)
+            self.push(right)
             self.steps.append((Step.JOIN, index))
         else:
             self.steps.append((Step.GIVEN, index))
+
+    def _derive_from_blocks(self, start: int, width: int) -> None:
+        """Push the node over `width` blocks from `start`: some are asked for, and nothing else.
+
+        The way of nearly every step, hence without the questions of `derive`.
+        """
+        steps, blocks = self.steps, self.blocks
+        index = NodeIndex(2 * start + width - 1)
+        if blocks.covers(start, start + width):
+            steps.append((Step.BLOCKS, index))
+            return
+        width >>= 1
+        middle = start + width
+        for first in (start, middle):
+            if blocks.touches(first, first + width):
+                self._derive_from_blocks(first, width)
+            else:
+                steps.append((Step.GIVEN, NodeIndex(2 * first + width - 1)))
+        steps.append((Step.JOIN, index))
 
     def _derivable(self, index: NodeIndex) -> bool:
         """Tell whether trusted nodes alone give this one."""

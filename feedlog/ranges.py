@@ -65,10 +65,13 @@ class Ranges:
 
     def touches(self, start: int, stop: int) -> bool:
         """Tell whether any index of [start, stop) is in the set."""
+        pairs = self.pairs
+        if len(pairs) == 1:  # the usual set, asked at every node of a plan
+            return start < pairs[0][1] and pairs[0][0] < stop
         at = bisect_right(self._starts, start)
-        if at and self.pairs[at - 1][1] > start:
+        if at and pairs[at - 1][1] > start:
             return True
-        return at < len(self._starts) and self._starts[at] < stop
+        return at < len(pairs) and pairs[at][0] < stop
 
     def covers(self, start: int, stop: int) -> bool:
         """Tell whether all indexes of [start, stop) are in the set."""
