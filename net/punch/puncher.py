@@ -137,19 +137,17 @@ Event = Punched | Moved | Failed
 def candidates(mine: Offer, theirs: Offer) -> list[Path]:
     """Return the addresses of an offer that are worth a probe.
 
-    Private ones only when the peer seems to be behind our own router: elsewhere they name a
-    stranger's machine, or one on our own LAN that the peer has no business to have us probe.
+    Private ones only when the peer seems to be behind our own router, or when one side does not
+    know how it is seen (a network without a way out): elsewhere they name a machine on our own
+    LAN that the peer has no business to have us probe.
     """
     addresses = [theirs.public] if theirs.public is not None else []
-    public = mine.public is not None and reach(mine.public[0]) == 2
-    together = (
-        not public
-        or theirs.public is None
-        or (mine.public is not None and theirs.public[0] == mine.public[0])
-    )
+    ours, public = mine.public, theirs.public
+    together = ours is None or public is None or ours[0] == public[0]
+    alone = ours is None or reach(ours[0]) == 0
     for address in theirs.local:
         far = reach(address[0])
-        if far == 2 or (far == 1 and together) or (far == 0 and together and not public):
+        if far == 2 or (far == 1 and together) or (far == 0 and together and alone):
             addresses.append(address)
     return [Path(address) for address in dict.fromkeys(addresses)]
 
