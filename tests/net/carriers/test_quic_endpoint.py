@@ -173,6 +173,22 @@ def test_retries_are_rationed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert wire.far.counters == {"retries": 4, "retry limit": 1}
 
 
+def test_forged_flights_that_do_not_decrypt_are_looked_into_a_few_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quic_endpoint, "UNPROVEN_PER_SECOND", 3)
+    wire = QuicWire()
+    good = flights(1)[0].data[:1200]
+    for number in range(10):
+        forged = good[:6] + b"forged%d" % (10 + number) + good[14:]
+        wire.far.receive([Burst(forged, 1200, ("203.0.113.1", 1))], wire.now)
+    assert wire.far.counters == {"no handshake": 3, "retries": 7}
+    wire.run()
+    assert wire.connect()[0].opened
+    wire.far.receive([Burst(forged, 1200, ("203.0.113.1", 1))], wire.now + 1.0)
+    assert wire.far.counters["no handshake"] == 4
+
+
 def test_a_connection_that_sends_much_lets_others_have_their_turn() -> None:
     wire = QuicWire()
     greedy, modest = wire.connect(), wire.connect()
