@@ -76,8 +76,8 @@ def latest_meta(path: Path) -> Meta:
             return _latest(file.fileno())
     except FileNotFoundError as error:
         raise CorruptError(f"the store's data file {path} is gone") from error
-    except Fault as fault:
-        raise CorruptError(f"{path} is damaged: {fault}") from fault
+    except CorruptError as fault:
+        raise CorruptError(f"{path} is damaged: {fault}") from None
 
 
 def reaches_its_last_page(path: Path, meta: Meta) -> bool:
@@ -88,27 +88,23 @@ def reaches_its_last_page(path: Path, meta: Meta) -> bool:
     return path.stat().st_size >= (meta.last_page + 1) * meta.free.page_size
 
 
-class Fault(Exception):
-    """What is wrong with the file, and where."""
-
-
 def _latest(fd: int) -> Meta:
     first = os.pread(fd, META_SIZE, 0)
     if len(first) < META_SIZE:
-        raise Fault(f"it ends after {len(first)} bytes, inside its first page")
+        raise CorruptError(f"it ends after {len(first)} bytes, inside its first page")
     page_size = _parse(first).free.page_size
     if page_size not in PAGE_SIZES:
-        raise Fault(f"its page size is {page_size}")
+        raise CorruptError(f"its page size is {page_size}")
     second = os.pread(fd, META_SIZE, page_size)
     if len(second) < META_SIZE:
-        raise Fault(f"it ends after {page_size + len(second)} bytes, inside its second page")
+        raise CorruptError(f"it ends after {page_size + len(second)} bytes, inside its second page")
     metas = (_parse(first), _parse(second))
     for number, meta in enumerate(metas):
         fault = _meta_fault(meta, number, page_size)
         if fault is not None:
-            raise Fault(f"meta page {number}: {fault}")
+            raise CorruptError(f"meta page {number}: {fault}")
     if abs(metas[0].transaction - metas[1].transaction) > 1:
-        raise Fault(
+        raise CorruptError(
             f"its meta pages are of transactions {metas[0].transaction} and "
             f"{metas[1].transaction}, which do not follow each other"
         )

@@ -27,7 +27,7 @@ from operator import gt, lt
 from pathlib import Path
 
 from feedlog.errors import CorruptError
-from feedlog.lmdb_file import Database, Fault, latest_meta
+from feedlog.lmdb_file import Database, latest_meta
 
 HEADER = struct.Struct("=Q H H H H")
 EXTENT = struct.Struct("=Q H H I")
@@ -50,8 +50,8 @@ def walk(path: Path) -> None:
             pages = PageWalk(file.fileno(), meta.free.page_size, meta.last_page)
             pages.tree(meta.main, free=False)
             pages.tree(meta.free, free=True)
-    except Fault as fault:
-        raise CorruptError(f"{path} is damaged: {fault}") from fault
+    except CorruptError as fault:
+        raise CorruptError(f"{path} is damaged: {fault}") from None
 
 
 class PageWalk:
@@ -82,7 +82,7 @@ class PageWalk:
         found = (branches, leaves, extents, entries)
         told = (tree.branch_pages, tree.leaf_pages, tree.overflow_pages, tree.entries)
         if found != told:
-            raise Fault(
+            raise CorruptError(
                 f"branch, leaf and overflow pages and entries are {found}; "
                 f"the meta page says {told}"
             )
@@ -92,10 +92,10 @@ class PageWalk:
     ) -> list[tuple[int, int, Bounds]]:
         page, nodes = self._nodes(number, BRANCH)
         if len(nodes) < 2:
-            raise Fault(f"branch page {number} has {len(nodes)} children")
+            raise CorruptError(f"branch page {number} has {len(nodes)} children")
         room = sum(NODE.size + key_size + (key_size & 1) for _, _, _, _, key_size in nodes)
         if room != self._page_size - HEADER.unpack_from(page)[4]:
-            raise Fault(f"the nodes of page {number} overlap")
+            raise CorruptError(f"the nodes of page {number} overlap")
         keys = self._keys(page, nodes[1:], free=free)  # the key of the first one does not count
         self._check_order(number, keys, bounds)
         edges = [bounds[0], *keys, bounds[1]]
@@ -117,13 +117,13 @@ class PageWalk:
                 if free:
                     self._free_pages(page[start : start + size], number)
             else:
-                raise Fault(f"an entry on page {number} has the unknown flags {flags:#x}")
+                raise CorruptError(f"an entry on page {number} has the unknown flags {flags:#x}")
             end = start + inside
             if end > self._page_size:
-                raise Fault(f"an entry on page {number} ends at {end}")
+                raise CorruptError(f"an entry on page {number} ends at {end}")
             room += end - at + ((end - at) & 1)
         if room != self._page_size - HEADER.unpack_from(page)[4]:
-            raise Fault(f"the entries of page {number} overlap")
+            raise CorruptError(f"the entries of page {number} overlap")
         self._check_order(number, self._keys(page, nodes, free=free), bounds)
         return len(nodes), extents
 
@@ -133,12 +133,14 @@ class PageWalk:
         page = self._read(number, 0, self._page_size)
         own, _, flags, lower, upper = HEADER.unpack_from(page)
         if own != number or flags != kind:
-            raise Fault(f"page {number} is marked as page {own} of kind {flags:#x}, not {kind:#x}")
+            raise CorruptError(
+                f"page {number} is marked as page {own} of kind {flags:#x}, not {kind:#x}"
+            )
         if not HEADER.size <= lower <= upper <= self._page_size or lower & 1:
-            raise Fault(f"page {number} has its free room from {lower} to {upper}")
+            raise CorruptError(f"page {number} has its free room from {lower} to {upper}")
         offsets = struct.unpack_from(f"={(lower - HEADER.size) >> 1}H", page, HEADER.size)
         if not offsets or min(offsets) < upper or max(offsets) > self._page_size - NODE.size:
-            raise Fault(f"page {number} has nodes outside of it, or none")
+            raise CorruptError(f"page {number} has nodes outside of it, or none")
         return page, [(at, *NODE.unpack_from(page, at)) for at in offsets]
 
     def _keys(self, page: bytes, nodes: list[Node], *, free: bool) -> list[bytes]:
@@ -153,21 +155,23 @@ class PageWalk:
         low, high = bounds
         rising = all(map(lt, keys, keys[1:])) and keys[0] > b""
         if not rising or (low is not None and keys[0] < low):
-            raise Fault(f"the keys on page {number} do not rise")
+            raise CorruptError(f"the keys on page {number} do not rise")
         if high is not None and keys[-1] >= high:
-            raise Fault(f"the keys on page {number} reach into the next page")
+            raise CorruptError(f"the keys on page {number} reach into the next page")
 
     def _extent(self, leaf: int, pointer: bytes, size: int, *, free: bool) -> int:
         """Check a value that has pages of its own; return how many they are."""
         number = int.from_bytes(pointer, sys.byteorder)
         needed = -(-(EXTENT.size + size) // self._page_size)
         if len(pointer) != 8 or not 2 <= number <= self._last_page:
-            raise Fault(f"an entry on page {leaf} lies on page {number}")
+            raise CorruptError(f"an entry on page {leaf} lies on page {number}")
         header = self._read(number, 0, EXTENT.size)
         count: int
         own, _, flags, count = EXTENT.unpack(header)
         if own != number or flags != OVERFLOW or count < needed:
-            raise Fault(f"page {number} does not begin {needed} pages of a value of page {leaf}")
+            raise CorruptError(
+                f"page {number} does not begin {needed} pages of a value of page {leaf}"
+            )
         self._meet(number, count)
         if free:
             self._free_pages(self._read(number, EXTENT.size, size), number)
@@ -178,23 +182,25 @@ class PageWalk:
     def _free_pages(self, data: bytes, number: int) -> None:
         """Check the page numbers that one transaction freed: a count, then falling numbers."""
         if len(data) < 8 or len(data) & 7:
-            raise Fault(f"a list of free pages on page {number} has {len(data)} bytes")
+            raise CorruptError(f"a list of free pages on page {number} has {len(data)} bytes")
         count, *pages = struct.unpack(f"={len(data) >> 3}Q", data)
         if count > len(pages) or not all(map(gt, pages[: count - 1], pages[1:count])):
-            raise Fault(f"a list of free pages on page {number} is out of order")
+            raise CorruptError(f"a list of free pages on page {number} is out of order")
         for page in pages[:count]:
             self._meet(page, 1)
 
     def _read(self, number: int, start: int, size: int) -> bytes:
         data = os.pread(self._fd, size, number * self._page_size + start)
         if len(data) < size:
-            raise Fault(f"page {number} is in use, and the file ends before it does")
+            raise CorruptError(f"page {number} is in use, and the file ends before it does")
         return data
 
     def _meet(self, number: int, count: int) -> None:
         """Enter `count` pages from `number` on: each belongs to one thing only."""
         if not 2 <= number <= number + count - 1 <= self._last_page:
-            raise Fault(f"pages {number} to {number + count - 1} of {self._last_page} are in use")
+            raise CorruptError(
+                f"pages {number} to {number + count - 1} of {self._last_page} are in use"
+            )
         if any(self._met[number : number + count]):
-            raise Fault(f"page {number} is used twice")
+            raise CorruptError(f"page {number} is used twice")
         self._met[number : number + count] = b"\1" * count
