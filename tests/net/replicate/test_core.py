@@ -136,9 +136,12 @@ class TestHeads:
         for i in range(10):
             writer.feed.append(b"new %d" % i)
             writer.changed()
-            assert world.run(
-                until=lambda i=i: reader.feed.length == 101 + i  # type: ignore[misc]
-            ) == pytest.approx(0.025, abs=0.001)
+            length = 101 + i
+
+            def arrived(length: int = length) -> bool:
+                return reader.feed.length == length
+
+            assert world.run(until=arrived) == pytest.approx(0.025, abs=0.001)
             assert reader.feed[100 + i] == b"new %d" % i
         assert (len(sent(writer, Data)), len(sent(writer, Info))) == (before[0] + 10, before[1])
         assert reader.core.counters["pushes"] == 10
