@@ -193,7 +193,10 @@ class LmdbWriter:
     def _put_many(self, items: Sequence[Entry]) -> None:
         with self.txn.cursor() as cursor:
             aside = lift_followers(cursor, items)
-            cursor.putmulti((key, seal(key, value)) for key, value in items)
+            # Behind the last key of all, MDB_APPEND fills each page to the end: without it a
+            # split takes the last entry along, which leaves 5 % of the space unused.
+            behind_all = bool(items) and not cursor.set_range(items[0][0])
+            cursor.putmulti(((key, seal(key, value)) for key, value in items), append=behind_all)
             cursor.putmulti(aside)
 
     def _delete(self, key: bytes) -> bool:
