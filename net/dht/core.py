@@ -235,6 +235,11 @@ class DhtCore:
         return self._observations.address
 
     @property
+    def reports(self) -> dict[Address, Address]:
+        """Our address as each of the nodes that answered lately sees it."""
+        return self._observations.reports
+
+    @property
     def held(self) -> int:
         """The number of records held for others."""
         return len(self._responder.store)

@@ -22,6 +22,7 @@ from net.dht.hashing import peer_topic
 from net.dht.messages import DHT_TAG, REASONS
 from net.discovery import PeerAddress
 from net.errors import ClosedError, NetError, RefusedError
+from net.punch.classify import NatReport, classify
 
 BEYOND: tuple[Address, ...] = (("192.0.2.1", 9), ("2001:db8::1", 9))
 """Addresses of no host (RFC 5737, RFC 3849): the route to them is the route to everywhere."""
@@ -124,6 +125,12 @@ class DhtNode:
         return self._core.observed
 
     @property
+    def nat(self) -> NatReport:
+        """What kind of router we are behind, from what the nodes see (IPv4)."""
+        port = self._udp.addresses[0][1]
+        return classify(self._core.reports, [(host, port) for host in self._sources()])
+
+    @property
     def contacts(self) -> list[str]:
         """The nodes in the routing table, which can serve as `bootstrap` another time."""
         return [format_address(entry.contact.address) for entry in self._core.table]
@@ -139,17 +146,10 @@ class DhtNode:
         They are those that packets to the contacts leave from (what a LAN needs), and the
         host that the contacts see (what the rest needs, if the router lets anyone in).
         """
-        bound = [host for host, _ in self._udp.addresses]
-        if all(host not in ("0.0.0.0", "::") for host in bound):  # noqa: S104 - compared, not bound
-            sources: list[str | None] = list(bound)
-        else:
-            targets = [entry.contact.address for entry in self._core.table][:16]
-            sources = [
-                source_host(target) for target in [*targets, *BEYOND] if self._reaches(target)
-            ]
+        sources = self._sources()
         if self._core.observed is not None:
             sources.append(self._core.observed[0])
-        hosts = dict.fromkeys(host for host in sources if host is not None)
+        hosts = dict.fromkeys(sources)
         # A loopback host is of use only to readers on this machine: last, and first if alone.
         return sorted(hosts, key=lambda host: reach(host) == 0) or ["127.0.0.1"]
 
@@ -182,6 +182,15 @@ class DhtNode:
                     yield peer
         finally:
             await found.aclose()
+
+    def _sources(self) -> list[str]:
+        """Return this machine's own hosts, from which packets to the contacts leave."""
+        bound = [host for host, _ in self._udp.addresses]
+        if all(host not in ("0.0.0.0", "::") for host in bound):  # noqa: S104 - compared, not bound
+            return bound
+        targets = [entry.contact.address for entry in self._core.table][:16]
+        routes = [source_host(target) for target in [*targets, *BEYOND] if self._reaches(target)]
+        return [host for host in routes if host is not None]
 
     def _now(self) -> float:
         if self._closed or not self._started:

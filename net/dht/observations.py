@@ -30,6 +30,11 @@ class Observations:
             self._reports.popitem(last=False)
 
     @property
+    def reports(self) -> dict[Address, Address]:
+        """Our address as each reporter sees it: what a router is classified by."""
+        return dict(self._reports)
+
+    @property
     def address(self) -> Address | None:
         """What most reporters say, the earlier one of two that are said as often."""
         counts = Counter(self._reports.values())

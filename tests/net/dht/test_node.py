@@ -14,6 +14,7 @@ from net.dht.hashing import feed_topic, peer_topic
 from net.dht.node import DhtNode
 from net.discovery import PeerAddress
 from net.errors import ClosedError, NetError
+from net.punch.classify import NatClass, NatReport
 
 StartNode = Callable[..., Awaitable[DhtNode]]
 
@@ -45,6 +46,7 @@ async def test_two_nodes_and_an_ephemeral_reader(start_node: StartNode) -> None:
     assert peer.addresses == (HERE,)
     assert second.contacts == [first.address]
     assert reader.observed == ("127.0.0.1", int(reader.address.rpartition(":")[2]))
+    assert reader.nat == NatReport(NatClass.OPEN, reader.observed)
 
 
 async def test_announcing_again_replaces_at_once_and_unannouncing_removes(

@@ -9,13 +9,14 @@ US, LIE = ("1.2.3.4", 5), ("6.6.6.6", 6)
 
 
 def test_most_reporters_count_each_once() -> None:
+    assert Observations().address is None
     seen = Observations()
-    assert seen.address is None
     for _ in range(9):
         seen.add(address_of(0), LIE)
     seen.add(address_of(1), US)
     seen.add(address_of(2), US)
     assert seen.address == US
+    assert seen.reports == {address_of(0): LIE, address_of(1): US, address_of(2): US}
 
 
 def test_a_change_of_address_is_noticed_and_memory_is_bounded() -> None:
