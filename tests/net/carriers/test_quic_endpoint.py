@@ -189,6 +189,19 @@ def test_forged_flights_that_do_not_decrypt_are_looked_into_a_few_at_a_time(
     assert wire.far.counters["no handshake"] == 4
 
 
+def test_alarms_that_were_moved_do_not_pile_up() -> None:
+    wire = QuicWire()
+    ours, theirs = wire.connect()
+    for _ in range(500):
+        ours.send(b"x")
+        wire.near.touch(ours)
+        wire.pass_time(0.1)
+    assert len(wire.received(FAR, theirs)) == 500
+    for end in (wire.near, wire.far):
+        assert len(end._timers) <= quic_endpoint.SPARE_TIMERS + 4
+        assert len(end._armed) == 1
+
+
 def test_a_connection_that_sends_much_lets_others_have_their_turn() -> None:
     wire = QuicWire()
     greedy, modest = wire.connect(), wire.connect()
