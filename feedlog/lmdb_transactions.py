@@ -15,6 +15,7 @@ from __future__ import annotations
 import mmap
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from operator import lt
 from typing import Any, Self
 from weakref import ref
 
@@ -195,7 +196,7 @@ class LmdbWriter:
             aside = lift_followers(cursor, items)
             # Behind the last key of all, MDB_APPEND fills each page to the end: without it a
             # split takes the last entry along, which leaves 5 % of the space unused.
-            behind_all = bool(items) and not cursor.set_range(items[0][0])
+            behind_all = ascending(items) and not cursor.set_range(items[0][0])
             cursor.putmulti(((key, seal(key, value)) for key, value in items), append=behind_all)
             cursor.putmulti(aside)
 
@@ -255,6 +256,15 @@ class LmdbWriter:
 def unchanged() -> int:
     """Say to a scan that its entries do not change: a reader's."""
     return 0
+
+
+def ascending(items: Sequence[Entry]) -> bool:
+    """Tell whether there are entries and each key is greater than the one before.
+
+    LMDB takes the caller's word for it and drops, silently, what is out of order.
+    """
+    keys = [key for key, _ in items]
+    return bool(keys) and all(map(lt, keys, keys[1:]))
 
 
 def lift_followers(cursor: lmdb.Cursor[bytes], items: Sequence[Entry]) -> list[Entry]:
