@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
@@ -286,6 +286,25 @@ class Remote:
         finally:
             if ahead is not None:
                 self._core.wants.drop(ahead)
+            self._live -= 1
+            self._set_live()
+
+    async def heads(self) -> AsyncGenerator[tuple[int, int], None]:
+        """Yield fork and length: as they are now, and whenever a newer head comes, for ever."""
+        self._live += 1
+        self._set_live()
+        standing = self._core.standing
+        told: tuple[int, int] | None = None
+        try:
+            while True:
+                self._check()
+                now = standing.fork, standing.length
+                if now == told:
+                    await self._change()
+                else:
+                    told = now
+                    yield now
+        finally:
             self._live -= 1
             self._set_live()
 

@@ -139,7 +139,7 @@ class Serving:
         waiting.spans.remove(length, messages.MAX_LENGTH)
         first = waiting.base is None
         waiting.base = (length, length)  # what follows builds on what the first record shows
-        signed = length != since or not length
+        signed = length != since or not length or (first and self._is_newer(request))
         bare = not (first and (request.hashes or request.seek is not None))
         blocks = self._part(waiting) if waiting.spans else []
         if not blocks and bare and not (first and signed):
@@ -156,6 +156,11 @@ class Serving:
         )
         waiting.spans.subtract(proof.question.blocks.pairs)
         return proof
+
+    def _is_newer(self, request: Request) -> bool:
+        """Tell whether an asker lacks our fork: news, even where it is but a shorter feed."""
+        head = self._standing.head
+        return head is not None and request.fork < head.fork
 
     def _part(self, waiting: Waiting) -> list[Span]:
         """Return the next blocks that are held, at most `RECORD_BLOCKS`, and drop those before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 
@@ -229,6 +230,24 @@ class TestOther:
         assert await remote.get(100) == b"other"
         with pytest.raises(IndexError):
             await remote.get(200)
+
+    @pytest.mark.parametrize("length", [0, 7, 499])
+    async def test_a_truncation_alone_is_learnt(
+        self, remote: Remote, feed: Feed, length: int
+    ) -> None:
+        await remote.download()
+        feed.truncate(length)
+        assert await remote.update() == length
+        assert remote.feed.fork == 1
+
+    async def test_heads_are_told_as_they_come(self, remote: Remote, feed: Feed) -> None:
+        await remote.update()
+        async with aclosing(remote.heads()) as heads, asyncio.timeout(20):
+            assert await anext(heads) == (0, 500)
+            feed.append(b"x")
+            assert await anext(heads) == (0, 501)
+            feed.truncate(9)
+            assert await anext(heads) == (1, 9)
 
     async def test_what_the_disk_refuses_is_told(
         self, remote: Remote, monkeypatch: pytest.MonkeyPatch
