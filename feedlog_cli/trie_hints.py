@@ -11,6 +11,8 @@ The message is a msgpack array [tag, version, ...], with version 0 for the lates
     tag  question  fields
     0    Lookup    key
     1    Listing   prefix, recursive, reverse, after, limit
+    2    Range     start, stop, reverse, after, limit
+    3    Changes   other, prefix
 
 Specified in docs/spec/replication.md, "Extensions". Knows tries. Must not know the network.
 """
@@ -25,6 +27,7 @@ import msgspec
 
 from feedlog import DecodeError, Feed, FeedlogError
 from trie import Trie, View
+from trie.selection import Items
 
 EXTENSION = "trie"
 """The name under which both sides know this."""
@@ -56,19 +59,40 @@ class Listing(msgspec.Struct, array_like=True, tag=1, frozen=True):
     limit: Annotated[int, msgspec.Meta(ge=1)] | None
 
 
+class Range(msgspec.Struct, array_like=True, tag=2, frozen=True):
+    """Which blocks does `range(...)` read?"""
+
+    version: Version
+    start: Any
+    stop: Any
+    reverse: bool
+    after: Any
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None
+
+
+class Changes(msgspec.Struct, array_like=True, tag=3, frozen=True):
+    """Which blocks does `diff(other, prefix)` read?"""
+
+    version: Version
+    other: Version
+    prefix: Any
+
+
+Question = Lookup | Listing | Range | Changes
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Lookup | Listing)
+_decoder = msgspec.msgpack.Decoder(Question)
 
 
-def encode(question: Lookup | Listing) -> bytes:
+def encode(question: Question) -> bytes:
     """Return the message to send."""
     return _encoder.encode(question)
 
 
-def decode(payload: bytes) -> Lookup | Listing:
+def decode(payload: bytes) -> Question:
     """Return the question in a message; raises `DecodeError`."""
     try:
-        question: Lookup | Listing = _decoder.decode(payload)
+        question: Question = _decoder.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError("trie question", 0, str(error)) from None
     return question
@@ -93,16 +117,32 @@ class TrieHints:
             return ()
 
 
-def touched(trie: View, question: Lookup | Listing) -> list[int]:
-    """Return the blocks that a lookup or a listing reads."""
+def touched(trie: View, question: Question) -> list[int]:
+    """Return the blocks that it takes to answer a question."""
     view = trie.at(question.version) if question.version else trie
-    if isinstance(question, Lookup):
-        return view.walk(question.key, limit=MAX_BLOCKS)
-    listing = view.items(
+    match question:
+        case Lookup():
+            return view.walk(question.key, limit=MAX_BLOCKS)
+        case Changes():
+            return view.walk_diff(question.other, question.prefix, limit=MAX_BLOCKS)
+        case _:
+            return listed(view, question).walk(limit=MAX_BLOCKS)
+
+
+def listed(view: View, question: Listing | Range) -> Items:
+    """Return the listing that a question is about."""
+    if isinstance(question, Range):
+        return view.range(
+            question.start,
+            question.stop,
+            reverse=question.reverse,
+            after=question.after,
+            limit=question.limit,
+        )
+    return view.items(
         question.prefix,
         recursive=question.recursive,
         reverse=question.reverse,
         after=question.after,
         limit=question.limit,
     )
-    return listing.walk(limit=MAX_BLOCKS)

@@ -269,6 +269,22 @@ class View(Mapping[Any, Any]):
                     None if yours is None else space.entry(nodes, yours),
                 )
 
+    def walk_diff(
+        self, other: int, prefix: str | bytes = "", *, limit: int = DEFAULT_LIMIT
+    ) -> list[int]:
+        """Return the blocks that `diff` reads, as `walk` does for `get`."""
+        version, space = self._where()
+        raw = space.encode_prefix(prefix)
+
+        def read(nodes: Nodes, root: Node) -> None:
+            right = nodes.load(other - 1) if other > 1 else None
+            for subtree in nodes.paths.subtrees(raw):
+                for pair in diff(nodes, root, right, subtree):
+                    for node in filter(None, pair):
+                        nodes.value(node)
+
+        return walk(self._core.nodes, version, read, limit)
+
     def history(
         self,
         prefix: str | bytes = "",

@@ -25,6 +25,7 @@ class Watch:
         self, core: Core, space: Callable[[Header], Keyspace], prefix: str | bytes, since: int
     ) -> None:
         """Tell of the changes after version `since`."""
+        core.latest()  # which learns the present fork
         self._core = core
         self._space = space
         self._prefix = prefix

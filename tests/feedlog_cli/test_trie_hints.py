@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from feedlog import DecodeError, Feed, Store
 from feedlog_cli import trie_hints
-from feedlog_cli.trie_hints import Listing, Lookup, TrieHints, decode, encode
+from feedlog_cli.trie_hints import Changes, Listing, Lookup, Range, TrieHints, decode, encode
 from trie import Trie
 
 QUESTIONS = [
@@ -19,6 +19,8 @@ QUESTIONS = [
     Lookup(7, ["json", 1]),
     Listing(0, "", True, False, None, None),
     Listing(3, "a/", False, True, "a/b", 10),
+    Range(3, "a", None, False, "a/b", 10),
+    Changes(7, 3, "a/"),
 ]
 
 
@@ -75,6 +77,27 @@ def test_a_listing_needs_no_other_block(feed: Feed) -> None:
         page = list(replica(feed, store, blocks).items("a/", after="a/099", limit=50))
         assert page[0] == ("a/100", "100")
         assert len(page) == 50
+
+
+def test_a_range_needs_no_other_block(feed: Feed) -> None:
+    with Store.memory() as store:
+        blocks = TrieHints()(feed, encode(Range(0, "a/100", "a/200", True, None, 10)))
+        assert len(blocks) < 30
+        page = list(replica(feed, store, blocks).range("a/100", "a/200", reverse=True, limit=10))
+        assert [key for key, _ in page] == [f"a/{n}" for n in range(199, 189, -1)]
+
+
+def test_a_difference_needs_no_other_block(feed: Feed) -> None:
+    version, trie = feed.length, Trie(feed)
+    trie["a/007"] = "new"
+    del trie["a/008"]
+    trie["b"] = "long" * 1000
+    expected = list(trie.diff(version))
+    with Store.memory() as store:
+        blocks = TrieHints()(feed, encode(Changes(0, version, "")))
+        assert len(blocks) < 30
+        assert list(replica(feed, store, blocks).diff(version)) == expected
+    assert TrieHints()(feed, encode(Changes(0, version, 7))) == ()
 
 
 def test_an_old_version_is_walked_as_it_was(feed: Feed) -> None:

@@ -50,3 +50,20 @@ def test_a_walk_of_an_older_version(trie: Trie) -> None:
     trie["b"] = b"1"
     assert trie.at(2).walk("a") == [0, 1]
     assert trie.at(0).walk("a") == []
+
+
+def test_a_walk_of_a_difference(trie: Trie) -> None:
+    for number in range(300):
+        trie[f"k/{number}"] = b""
+    before = trie.version
+    trie["k/5"] = b"x" * 3000
+    del trie["k/6"]
+    assert list(trie.diff(before, "nothing/")) == []
+    expected = list(trie.diff(before))
+    walked = trie.walk_diff(before)
+    assert len(walked) < 20
+    assert trie.walk_diff(before, limit=3) == walked[:3]
+    with Store.memory() as elsewhere:
+        copy = elsewhere.feed(key=trie.feed.key)
+        copy.apply(trie.feed.prove(blocks=walked))
+        assert list(Trie(copy).diff(before)) == expected

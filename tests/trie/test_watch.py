@@ -64,3 +64,10 @@ def test_a_truncation_is_told_once(trie: Trie) -> None:
     assert keys(watch) == []
     trie["d"] = b""
     assert keys(watch) == [("put", "d")]
+
+
+def test_a_watch_of_a_feed_that_was_truncated_before_it_was_opened(trie: Trie) -> None:
+    trie["a"] = b""
+    trie["b"] = b""
+    trie.feed.truncate(2)
+    assert keys(Trie(trie.feed).watch(since=0)) == [("put", "a")]

@@ -1,0 +1,213 @@
+"""What a remote trie says is what the trie says, with hints, without, and with lies for hints."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
+
+import pytest
+
+from feedlog import DecodeError, Feed, Store
+from feedlog_cli import remote_trie
+from feedlog_cli.remote_trie import RemoteTrie
+from feedlog_cli.trie_hints import EXTENSION, TrieHints
+from net import Node
+from net.errors import DeadlineError
+from trie import Change, Trie, TrieError
+
+KEYS = {f"{a}/{b:02}": f"{a}{b}" for a in "xyz" for b in range(40)}
+
+Walker = Callable[[Feed, bytes], Iterable[int]]
+
+
+def refuse(_feed: Feed, _payload: bytes) -> Iterable[int]:
+    raise DecodeError("trie question", 0, "the walker says that it is none")
+
+
+WALKERS: dict[str, Walker | None] = {
+    "honest": TrieHints(),
+    "no extension": None,
+    "nothing": lambda _feed, _payload: (),
+    "other blocks": lambda feed, payload: {0, 3, 5, 7} - set(TrieHints()(feed, payload)),
+    "only the last": lambda feed, _payload: (feed.length - 1,),
+    "too many": lambda feed, _payload: range(feed.length),
+    "without an end": lambda _feed, _payload: iter(int, 1),
+    "past the head": lambda feed, _payload: (-1, feed.length, feed.length + 9, 2**60),
+    "backwards and twice": lambda feed, _payload: (7, 3, 3, 1, feed.length, 7),
+}
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with Store.memory() as store:
+        yield store
+
+
+@pytest.fixture
+def trie(store: Store) -> Trie:
+    trie = Trie(store.feed("trie"), order="key", value_codec="text")
+    trie.update(KEYS)
+    trie["x/long"] = "long" * 50_000
+    del trie["y/03"]
+    trie.update({"y/04": "again", "z/new": "new"})
+    trie.undo()
+    trie["y/05"] = "last"
+    return trie
+
+
+Open = Callable[[Walker | None], Any]
+
+
+@pytest.fixture
+async def opened(store: Store, trie: Trie) -> AsyncIterator[Open]:
+    """Make a node that shares the trie with some walker, and a reader of it."""
+    async with AsyncExitStack() as stack:
+
+        async def make(walker: Walker | None) -> RemoteTrie:
+            sharing = Node(store, host="127.0.0.1")
+            await stack.enter_async_context(sharing)
+            if walker is not None:
+                sharing.extension(EXTENSION, walker)
+            await sharing.share(trie.feed)
+            elsewhere = stack.enter_context(Store.memory())
+            node = Node(elsewhere, bootstrap=[sharing.address], host="127.0.0.1")
+            await stack.enter_async_context(node)
+            return RemoteTrie(await node.follow(trie.feed.key), timeout=20)
+
+        yield make
+
+
+async def all_of(iterator: AsyncIterator[Any]) -> list[Any]:
+    return [one async for one in iterator]
+
+
+@pytest.mark.parametrize("walker", WALKERS.values(), ids=WALKERS)
+async def test_every_read_is_the_local_one(
+    opened: Open, trie: Trie, walker: Walker | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_trie, "PAGE", 16)
+    remote = await opened(walker)
+    for key in ("x/07", "x/long", "y/03", "y/04", "z/new", "nix"):
+        assert await remote.get(key) == trie.get(key)
+    assert await all_of(remote.items("y/")) == list(trie.items("y/"))
+    assert await all_of(remote.items(reverse=True)) == list(trie.items(reverse=True))
+    span = ("x/20", "y/10")
+    assert await all_of(remote.range(*span)) == list(trie.range(*span))
+    assert await all_of(remote.range(*span, reverse=True, limit=20)) == list(
+        trie.range(*span, reverse=True, limit=20)
+    )
+    for other in (0, 121, trie.version):
+        assert await remote.diff(other, "y/") == list(trie.diff(other, "y/"))
+    for question in ({}, {"prefix": "y"}, {"since": 121}, {"since": 100, "reverse": True}):
+        assert await all_of(remote.history(**question)) == list(trie.history(**question))
+
+
+@pytest.mark.parametrize("walker", WALKERS.values(), ids=WALKERS)
+async def test_an_old_version_on_an_empty_replica(
+    opened: Open, trie: Trie, walker: Walker | None
+) -> None:
+    old = trie.at(121)
+    for read in (
+        lambda remote: remote.get("y/03"),
+        lambda remote: all_of(remote.items("y/")),
+        lambda remote: all_of(remote.range("x/39", "z/")),
+    ):
+        remote = (await opened(walker)).at(121)
+        expected = (
+            "y3",
+            list(old.items("y/")),
+            list(old.range("x/39", "z/")),
+        )
+        assert await read(remote) in expected
+
+
+async def test_one_round_trip_each(opened: Open, trie: Trie) -> None:
+    """Cold: the head, and the blocks of the answer, at once where the version is given."""
+    version = trie.version
+    for read, trips in (
+        (lambda remote: remote.get("y/07"), 1),
+        (lambda remote: remote.at(version).get("y/07"), 1),
+        (lambda remote: all_of(remote.at(version).items("y/")), 1),
+        (lambda remote: all_of(remote.at(version).range("x/10", "y/10")), 1),
+        (lambda remote: remote.at(version).diff(121), 1),
+        (lambda remote: all_of(remote.items("y/")), 2),
+    ):
+        remote = await opened(TrieHints())
+        await read(remote)
+        assert remote.remote.status().round_trips == trips
+        held = sum(map(len, remote.remote.feed.have))
+        assert held < trie.version // 2, "only what was needed"
+
+
+async def test_no_walker_makes_the_reader_store_more_than_a_bound(opened: Open) -> None:
+    remote = await opened(WALKERS["without an end"])
+    assert await remote.get("x/07") == "x7"
+    assert sum(map(len, remote.remote.feed.have)) < 20
+
+
+async def test_a_peer_that_refuses_every_question_is_an_error(opened: Open) -> None:
+    remote = await opened(refuse)
+    impatient = RemoteTrie(remote.remote, timeout=2)
+    with pytest.raises(DeadlineError, match="decode"):
+        await impatient.get("x/07")
+
+
+class Told:
+    """Collects what a watch tells."""
+
+    def __init__(self, changes: AsyncIterator[Change]) -> None:
+        self._changes = changes
+
+    async def next(self, count: int) -> list[Change]:
+        async with asyncio.timeout(20):
+            return [await anext(self._changes) for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", ["honest", "no extension", "other blocks"])
+async def test_a_watch_tells_each_change_once(opened: Open, trie: Trie, name: str) -> None:
+    remote = await opened(WALKERS[name])
+    start = trie.version
+    async with aclosing(remote.watch("y/", since=121)) as changes:
+        told = Told(changes)
+        seen = await told.next(len(list(trie.history("y/", since=121))))
+        trie["y/06"] = "now"
+        seen += await told.next(1)
+        del trie["y/06"]
+        trie["x/unwatched"] = "long" * 50_000
+        trie.update({"y/07": "a", "x/07": "b", "y/08": "c"})
+        trie["y/long"] = "long" * 50_000
+        trie["y/07"] = "a"
+        seen += await told.next(5)
+    assert seen == list(trie.history("y/", since=121))
+    assert [change.kind for change in seen if change.version > start].count("delete") == 1
+    assert len({change.version for change in seen}) == len(seen)
+
+
+async def test_a_watch_of_what_is_to_come(opened: Open, trie: Trie) -> None:
+    remote = await opened(TrieHints())
+    await remote.version()
+    async with aclosing(remote.watch()) as changes:
+        told = Told(changes)
+        trie["a"] = "1"
+        del trie["a"]
+        assert [change.kind for change in await told.next(2)] == ["put", "delete"]
+    with pytest.raises(ValueError, match="watch the latest"):
+        await anext(remote.at(5).watch())
+
+
+async def test_a_truncation_ends_a_watch(opened: Open, trie: Trie) -> None:
+    remote = await opened(TrieHints())
+    await remote.version()
+    async with aclosing(remote.watch()) as changes:
+        told = Told(changes)
+        trie["a"] = "1"
+        assert [change.key for change in await told.next(1)] == ["a"]
+        trie.feed.truncate(121)
+        with pytest.raises(TrieError, match="was truncated"):
+            await told.next(1)
+    async with aclosing(remote.watch(since=121)) as changes:
+        trie["b"] = "2"
+        assert [change.key for change in await Told(changes).next(1)] == ["b"]
+        assert await remote.get("a") is None
