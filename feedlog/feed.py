@@ -23,7 +23,7 @@ from feedlog.archive import write_archive
 from feedlog.audit import AuditReport, audit
 from feedlog.draft import MAX_BLOCKS, Draft
 from feedlog.encryption import OVERHEAD, BlockCipher
-from feedlog.errors import BlockMissing, ForkConflict, InvalidProof, NotWritable
+from feedlog.errors import BlockMissing, CorruptError, ForkConflict, InvalidProof, NotWritable
 from feedlog.follow import Batch, follow
 from feedlog.head import Head, sign
 from feedlog.keys import KeyPair, encode_id
@@ -417,9 +417,14 @@ class Feed(View):
     def audit(self) -> AuditReport:
         """Compute everything anew from the stored blocks, and report the first fault.
 
-        Covers leaves, nodes, heads with their signatures, held blocks and evidence.
-        Takes the time of hashing what is held; the memory does not grow with it.
+        Covers the store's pages, leaves, nodes, heads with their signatures, held blocks
+        and evidence. Takes the time of reading the store and of hashing what is held; the
+        memory does not grow with it.
         """
+        try:
+            self._storage.check_pages()
+        except CorruptError as fault:
+            return AuditReport(fault=fault)
         with self._storage.read() as reader:
             return audit(reader, self._log, self.key, self.manifest)
 

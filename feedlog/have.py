@@ -92,6 +92,11 @@ class Have:
             bits = BitMap(range(PAGE_BLOCKS)) if self.dense else BitMap()
         return bits
 
+    def contains(self, reader: Reader, index: int) -> bool:
+        """Tell whether a block below the feed's length is noted as held."""
+        bits = self._load(reader, index >> PAGE_BITS)
+        return self.dense if bits is None else index & (PAGE_BLOCKS - 1) in bits
+
     def purge(self, writer: Writer) -> None:
         """Forget everything about the feed."""
         writer.delete_range(self._prefix, self._prefix + b"\xff" * 5)

@@ -83,17 +83,22 @@ class Log:
         return None if value is None else Record.from_bytes(value, block)
 
     def block(self, reader: Reader, index: int) -> bytes | None:
-        """Return a block's data, or None where it is not held."""
+        """Return a block's data, or None where it is not held.
+
+        Raises `CorruptError` for one that is noted as held and is not there: damage
+        inside of a page can make an entry look absent.
+        """
         key = layout.record_key(self.number, index)
         value = reader.get(key)
-        if value is None:
-            return None
-        if value[0] & layout.OUTSIDE:
-            data = reader.get(key + layout.DATA_SUFFIX)
-            if data is None:
-                raise CorruptError(f"the data of block {index} is gone from the disk")
-            return data
-        return layout.read_inline(value, index)
+        data = None
+        if value is not None:
+            if value[0] & layout.OUTSIDE:
+                data = reader.get(key + layout.DATA_SUFFIX)
+            else:
+                data = layout.read_inline(value, index)
+        if data is None and self.have.contains(reader, index):
+            raise CorruptError(f"the data of block {index} is gone from the disk")
+        return data
 
     def find_nodes(self, reader: Reader, indexes: Sequence[NodeIndex]) -> dict[NodeIndex, TreeNode]:
         """Return those of the nodes that are stored."""

@@ -55,5 +55,9 @@ class PurgedStorage:
         """Raise."""
         self._refuse()
 
+    def check_pages(self) -> None:
+        """Raise."""
+        self._refuse()
+
     def close(self) -> None:
         """Do nothing: the store closes its own storage."""

@@ -66,6 +66,9 @@ class Storage(Protocol):
         Entered again inside itself by the same thread, it joins the outer transaction.
         """
 
+    def check_pages(self) -> None:
+        """Look at everything that is stored; raises `CorruptError` for what cannot be."""
+
     def close(self) -> None:
         """Release everything; further use raises `StoreError`."""
 

@@ -41,7 +41,16 @@ def sizes(writer: MemoryWriter, log: Log) -> list[int]:
 def test_one_entry_a_block_and_one_more_for_a_large_one(writer: MemoryWriter) -> None:
     log = written(writer, [b"small", LARGE, LARGE[1:]])
     assert sizes(writer, log) == [8, 8, 9, 8]
-    assert [log.block(writer, i) for i in range(4)] == [b"small", LARGE, LARGE[1:], None]
+    assert [log.block(writer, i) for i in range(3)] == [b"small", LARGE, LARGE[1:]]
+
+
+def test_a_block_that_is_noted_as_held_and_not_there_is_damage(writer: MemoryWriter) -> None:
+    log = written(writer, [b"small", LARGE, b"cleared"])
+    log.clear(writer, Ranges([(2, 3)]))
+    assert log.block(writer, 2) is None
+    writer.delete(layout.record_key(log.number, 0))
+    with pytest.raises(CorruptError, match="the data of block 0 is gone"):
+        log.block(writer, 0)
 
 
 def test_every_node_is_found_again(writer: MemoryWriter) -> None:
