@@ -6,7 +6,7 @@ from trie.batch import Batch
 from trie.entries import Change, Difference, Entry
 from trie.errors import ConditionFailed, MalformedNode, NotATrie, TrieError
 from trie.header import Header
-from trie.prove import TrieProof, check_trie_proof, check_trie_range
+from trie.prove import Sub, TrieProof, check_trie_proof, check_trie_range
 from trie.trie import Trie
 from trie.view import View
 from trie.watch import Watch
@@ -20,6 +20,7 @@ __all__ = [
     "Header",
     "MalformedNode",
     "NotATrie",
+    "Sub",
     "Trie",
     "TrieError",
     "TrieProof",

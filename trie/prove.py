@@ -24,6 +24,7 @@ import msgspec
 
 from feedlog import DecodeError, InvalidProof, Proof, check_proof
 from trie import listing
+from trie.codecs import named
 from trie.get import find
 from trie.header import Header
 from trie.keyspace import Keyspace
@@ -102,12 +103,29 @@ class _ProvenBlocks:
         return block
 
 
-def check_trie_proof(feed_key: bytes, key: Any, proof: TrieProof, *, default: Any = None) -> Any:
-    """Return the value that a trie has for a key, or `default` where it has none.
+@dataclass(frozen=True, slots=True)
+class Sub:
+    """A sub-database, for those who check a proof that it made: as `View.sub` takes it."""
+
+    name: str | bytes
+    key_codec: str | None = None
+    value_codec: str | None = None
+
+    def within(self, space: Keyspace) -> Keyspace:
+        """Return how its keys and values are encoded; raises `ValueError`."""
+        keys = None if self.key_codec is None else named(self.key_codec)
+        values = None if self.value_codec is None else named(self.value_codec)
+        return space.sub(self.name, keys, values)
+
+
+def check_trie_proof(
+    feed_key: bytes, key: Any, proof: TrieProof, *, default: Any = None, sub: Sub | None = None
+) -> Any:
+    """Return the value that a trie, or a sub-database of it, has for a key, or `default`.
 
     `feed_key` is the public key (32 bytes) of the trie's feed. Raises `InvalidProof`
-    where the proof does not show either, `TrieError` where it shows blocks that are no
-    trie, `TypeError` or `ValueError` for what is no key of it.
+    where the proof does not show a value or its absence, `TrieError` where it shows
+    blocks that are no trie, `TypeError` or `ValueError` for what is no key of it.
     """
 
     def read(nodes: Nodes, root: Node | None, space: Keyspace) -> Any:
@@ -117,7 +135,7 @@ def check_trie_proof(feed_key: bytes, key: Any, proof: TrieProof, *, default: An
         node = find(nodes, root, nodes.paths.path(raw))
         return default if node is None else space.value(nodes, node)
 
-    return _check(feed_key, proof, read)
+    return _check(feed_key, proof, sub, read)
 
 
 def check_trie_range(
@@ -127,6 +145,7 @@ def check_trie_range(
     *,
     start: Any = None,
     stop: Any = None,
+    sub: Sub | None = None,
 ) -> list[tuple[Any, Any]]:
     """Return all keys that a trie has under a prefix, or in a range, with their values.
 
@@ -144,7 +163,7 @@ def check_trie_range(
             if isinstance(node, Node)
         ]
 
-    result: list[tuple[Any, Any]] = _check(feed_key, proof, read)
+    result: list[tuple[Any, Any]] = _check(feed_key, proof, sub, read)
     return result
 
 
@@ -163,7 +182,10 @@ def range_query(
 
 
 def _check(
-    feed_key: bytes, proof: TrieProof, read: Callable[[Nodes, Node | None, Keyspace], Any]
+    feed_key: bytes,
+    proof: TrieProof,
+    sub: Sub | None,
+    read: Callable[[Nodes, Node | None, Keyspace], Any],
 ) -> Any:
     verified = check_proof(feed_key, proof.proof)
     blocks = _ProvenBlocks(verified.blocks, verified.length)
@@ -174,7 +196,8 @@ def _check(
         root = nodes.load(verified.length - 1)
         if not root.span:
             raise InvalidProof(f"proof is against length {verified.length}, inside a batch")
-    result = read(nodes, root, Keyspace(b"", header.keys, header.values))
+    space = Keyspace(b"", header.keys, header.values)
+    result = read(nodes, root, space if sub is None else sub.within(space))
     if blocks.unread:
         raise InvalidProof(f"proof has {len(blocks.unread)} blocks that the lookup does not read")
     return result

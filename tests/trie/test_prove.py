@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedlog import DecodeError, Feed, Store
-from trie import Trie, TrieProof, check_trie_proof, check_trie_range
+from feedlog import DecodeError, Feed, InvalidProof, Store
+from trie import Sub, Trie, TrieProof, check_trie_proof, check_trie_range
 
 
 def filled(trie: Trie) -> Trie:
@@ -107,3 +107,18 @@ def test_every_truncation_is_refused(trie: Trie) -> None:
             TrieProof.from_bytes(data[:size])
     with pytest.raises(DecodeError):
         TrieProof.from_bytes(data + b"\0")
+
+
+def test_a_sub_database_with_codecs_of_its_own(trie: Trie) -> None:
+    trie["other"] = b""
+    users = trie.sub("users", key_codec="json", value_codec="msgpack")
+    users[[1, "ann"]] = {"age": 30}
+    users[[2, "bob"]] = {}
+    key, sub = trie.feed.key, Sub("users", "json", "msgpack")
+    assert check_trie_proof(key, [1, "ann"], users.prove([1, "ann"]), sub=sub) == {"age": 30}
+    assert check_trie_proof(key, [3], users.prove([3]), sub=sub, default="none") == "none"
+    assert check_trie_range(key, "", users.prove_range(), sub=sub) == list(users.items())
+    with pytest.raises(InvalidProof, match="another listing"):
+        check_trie_range(key, "", trie.prove_range(), sub=sub)
+    with pytest.raises(InvalidProof, match="another key"):
+        check_trie_proof(key, "ann", users.prove([1, "ann"]), sub=Sub("users"))
