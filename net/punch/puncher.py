@@ -62,6 +62,8 @@ MAX_SELECTS = 15
 KEEPALIVE = 20.0
 """Seconds at most between two probes of an agreed way: routers forget after 30 (RFC 4787
 demands 120)."""
+SETTLING = 2.0
+"""Seconds in which late answers on other ways do not replace the one that was agreed on."""
 RETRY = 1.0
 MAX_UNANSWERED = 8
 """Keep-alives, a second apart, after which the way is lost."""
@@ -189,7 +191,7 @@ class Puncher:
         self._choose_at: float | None = None
         self._select_at = now
         self._selects = 0
-        self._keep_at = now
+        self._keep_at = self._settled = now
         self._unanswered = 0
         hopeless = mine.nat is theirs.nat is NatClass.RANDOM
         if hopeless and not self._local & set(self._candidates):
@@ -212,10 +214,12 @@ class Puncher:
         self.counters["received"] += 1
         self._remember(path, message.token)
         proven = message.echo == self._token(path)
-        if message.kind is Kind.PROBE:
+        moved = self.state is State.CONNECTED and path != self.path
+        if message.kind is Kind.PROBE and (proven or not moved):
             self._send(Kind.ECHO, path)
         elif not proven:
-            self._send(Kind.PROBE, path)  # an answer to what was sent elsewhere: a changed port
+            self._send(Kind.PROBE, path)  # an answer to what was sent elsewhere: a changed port;
+            # or a keep-alive of a peer whose router has given it another one meanwhile
         elif message.kind is Kind.ECHO and not self.initiator and self.state is State.PROBING:
             self._send(Kind.ECHO, path)  # so that the initiator has its proof too
         if not proven:
@@ -307,7 +311,7 @@ class Puncher:
         if self.state is State.CONNECTED:
             if path == self.path:
                 self._answered(now)
-            elif self._unanswered:
+            elif self._unanswered or now >= self._settled:
                 self.path = path
                 self._answered(now)
                 self._events.append(Moved(path))
@@ -351,6 +355,7 @@ class Puncher:
             return
         self.path = path
         self._become(State.CONNECTED)
+        self._settled = now + SETTLING
         self._answered(now)
         self._events.append(Punched(path))
 
@@ -366,8 +371,8 @@ class Puncher:
             self._fail(Reason.LOST)
             return
         self._send(Kind.PROBE, self.path)
-        if self._unanswered > 1:  # perhaps the router forgot us: then the old addresses may do
-            for path in self._candidates:
+        if self._unanswered > 1:  # perhaps a router forgot: then another address is the peer's
+            for path in dict.fromkeys([*self._candidates, *self._peer_tokens]):
                 if path != self.path:
                     self._send(Kind.PROBE, path)
         self._unanswered += 1

@@ -229,6 +229,27 @@ def test_a_way_is_kept_alive_through_a_router_that_forgets_after_thirty_seconds(
         assert len(run.near.events) == events
 
 
+@pytest.mark.parametrize(
+    ("near", "far"),
+    [
+        (NatKind.CONE, NatKind.CONE),
+        (NatKind.SYMMETRIC, NatKind.OPEN),
+        (NatKind.FULL_CONE, NatKind.SYMMETRIC),
+    ],
+)
+def test_a_router_that_forgets_after_five_seconds_is_met_again_and_again(
+    near: NatKind, far: NatKind
+) -> None:
+    for seed in range(20):
+        run = punch(near, far, seed, timeout=5.0)
+        assert run.connected
+        run.net.clock.run(run.net.clock.now + 300.0)
+        for side in (run.near, run.far):
+            assert side.failure is None
+            assert side.puncher is not None
+            assert side.puncher.state is State.CONNECTED
+
+
 def test_a_router_that_started_anew_is_met_again() -> None:
     met = 0
     for seed in range(20):
