@@ -196,20 +196,21 @@ def test_every_pair_of_nats_from_many_seeds(near: NatKind, far: NatKind) -> None
     seeds = range(12 if blind else SEEDS)
     runs = [punch(near, far, seed, loss=0.1, duplicate=0.05) for seed in seeds]
     connected = [run for run in runs if run.connected]
-    for run in runs:
-        assert run.near.punched == run.far.punched, "both sides agree on the outcome"
+    failed = [seed for seed, run in zip(seeds, runs, strict=True) if not run.connected]
+    for seed, run in zip(seeds, runs, strict=True):
+        assert run.near.punched == run.far.punched, f"the sides disagree with seed {seed}"
         assert {o.nat for o in run.offers} <= {CLASSES[near], CLASSES[far]}
         if not run.connected:
             assert run.near.failure is not None
     if {near, far} <= set(WORKING) and not (near is far is NatKind.SYMMETRIC):
-        assert len(connected) >= len(runs) - (1 if blind else 0)
+        assert len(failed) <= blind, f"no way with seeds {failed}"
         assert median(run.seconds for run in connected) < (4.0 if blind else 0.5)
     elif near is far is NatKind.SYMMETRIC:
         assert {run.near.failure for run in runs} == {Failed(Reason.BOTH_RANDOM)}
     elif NatKind.BLOCKED in (near, far):
         assert not connected
     elif {near, far} & {NatKind.OPEN, NatKind.FULL_CONE}:
-        assert len(connected) == len(runs), "a changed port does no harm here"
+        assert not failed, f"a changed port does harm with seeds {failed}"
 
 
 @pytest.mark.parametrize("kind", [NatKind.FULL_CONE, NatKind.CONE, NatKind.SYMMETRIC])
