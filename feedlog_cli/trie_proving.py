@@ -17,8 +17,8 @@ from feedlog_cli.options import FeedKey, FeedName, Json, StorePath
 from feedlog_cli.output import note, plural, printable, say, say_json, write_bytes
 from feedlog_cli.places import find_feed, open_store, parse_key
 from feedlog_cli.proving import STDIN, preview
-from feedlog_cli.tries import MISSING, for_json, to_bytes
-from trie import Trie, TrieProof, check_trie_proof, check_trie_range
+from feedlog_cli.tries import MISSING, for_json, show_key, to_bytes, to_key
+from trie import Header, Trie, TrieProof, check_trie_proof, check_trie_range
 
 Asked = Annotated[
     str,
@@ -54,7 +54,7 @@ def prove(
     with open_store(store, read_only=True) as opened:
         trie = Trie(find_feed(opened, name))
         view = trie if version is None else trie.at(version)
-        proof = view.prove_range(key) if listing else view.prove(key)
+        proof = view.prove_range(key) if listing else view.prove(to_key(trie.header.keys.name, key))
     data = proof.to_bytes()
     if output == STDIN:
         write_bytes([data])
@@ -84,8 +84,14 @@ def verify(
     if listing:
         show_listing(check_trie_range(public, key, proof), key, about, as_json=as_json)
     else:
-        value = check_trie_proof(public, key, proof, default=MISSING)
+        value = check_trie_proof(public, typed_key(proof, key), proof, default=MISSING)
         show_value(value, key, about, as_json=as_json)
+
+
+def typed_key(proof: TrieProof, text: str) -> Any:
+    """Return a key as the trie of a proof has it, whose header is not verified yet."""
+    header = proof.proof.blocks.get(0)
+    return text if header is None else to_key(Header.from_bytes(header).keys.name, text)
 
 
 def show_value(value: Any, key: str, about: dict[str, Any], *, as_json: bool) -> None:
@@ -107,7 +113,7 @@ def show_listing(
 ) -> None:
     """Print what a proof shows of the keys under a prefix."""
     if as_json:
-        shown = {str(key): for_json(value) for key, value in items}
+        shown = {show_key(key): for_json(value) for key, value in items}
         say_json({**about, "prefix": prefix, "items": shown})
         return
     note(
@@ -115,4 +121,4 @@ def show_listing(
         f"{plural(len(items), 'key')} under {prefix!r}, and no others"
     )
     for key, value in items:
-        say(f"{printable(str(key))}\t{preview(to_bytes(value))}")
+        say(f"{printable(show_key(key))}\t{preview(to_bytes(value))}")

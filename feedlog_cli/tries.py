@@ -67,7 +67,8 @@ def put(
             note(f"{name} is a new trie: {opened.feed(name).id}")
         feed = find_feed(opened, name)
         trie = Trie(feed) if feed.length else Trie(feed, order="key")
-        say(str(trie.put(key, to_value(trie, data), if_absent=if_absent)))
+        typed = to_key(trie.header.keys.name, key)
+        say(str(trie.put(typed, to_value(trie, data), if_absent=if_absent)))
 
 
 def get(
@@ -93,7 +94,8 @@ def get(
             value = run_to_end(get_remote(opened, feed, key, version, addresses, timeout))
         else:
             trie = Trie(feed)
-            value = (trie if version is None else trie.at(version)).get(key, MISSING)
+            typed = to_key(trie.header.keys.name, key)
+            value = (trie if version is None else trie.at(version)).get(typed, MISSING)
     if value is MISSING:
         raise CommandError(f"{name} has no key {key!r}")
     data = to_bytes(value)
@@ -107,7 +109,11 @@ async def get_remote(
     async with visiting(store, bootstrap) as node, following(node, feed.key) as remote:
         with explaining(remote, bootstrap, seconds):
             trie = RemoteTrie(remote, version=version, timeout=seconds)
-            return await trie.get(key, MISSING)
+            try:
+                return await trie.get(key, MISSING)
+            except TypeError:  # its keys are no text: rare enough to ask for the header then
+                codec = (await trie.header()).keys.name
+                return await trie.get(to_key(codec, key), MISSING)
 
 
 def ls(
@@ -138,11 +144,11 @@ def ls(
         else:
             items = list(Trie(feed).items(prefix, recursive=recursive))
     if as_json:
-        say_json({key: for_json(value) for key, value in items})
+        say_json({show_key(key): for_json(value) for key, value in items})
         return
     for key, value in items:
         shown = f"\t{preview(to_bytes(value))}" if long and value is not None else ""
-        say(printable(str(key)) + shown)
+        say(printable(show_key(key)) + shown)
 
 
 async def list_remote(
@@ -159,9 +165,22 @@ def delete(name: FeedName, key: TrieKey, store: StorePath = None) -> None:
     """Delete a key, and print the trie's new version; old versions keep the value."""
     with open_store(store) as opened:
         trie = Trie(find_feed(opened, name))
-        if key not in trie:
+        typed = to_key(trie.header.keys.name, key)
+        if typed not in trie:
             raise CommandError(f"{name} has no key {key!r}")
-        say(str(trie.delete(key)))
+        say(str(trie.delete(typed)))
+
+
+def to_key(codec: str, text: str) -> Any:
+    """Return the key that a user typed, as a trie of that codec has it; raises `ValueError`."""
+    if codec == "bytes":
+        return text.encode()
+    return text if codec == "text" else json.loads(text)
+
+
+def show_key(key: Any) -> str:
+    """Return a key as a user types it, as far as it is text."""
+    return to_bytes(key).decode(errors="backslashreplace")
 
 
 def to_value(trie: Trie, data: bytes) -> Any:

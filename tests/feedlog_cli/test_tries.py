@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from feedlog import Store
 from tests.reference.command_line import Run
 from trie import Trie
@@ -82,3 +84,21 @@ def test_a_strangers_keys_are_shown_safely(feedlog: Run, home: Path) -> None:
     with Store(home) as store:
         Trie(store.feed("odd"))["\x1b[2J"] = b""
     assert feedlog("trie", "ls", "odd").out == "\\x1b[2J\n"
+
+
+@pytest.mark.parametrize(("codec", "key"), [("bytes", b"k"), ("json", ["k"]), ("msgpack", ["k"])])
+def test_keys_that_are_no_text(feedlog: Run, home: Path, codec: str, key: object) -> None:
+    with Store(home) as store:
+        trie = Trie(store.feed("odd"), key_codec=codec)
+        trie[key] = b"v"
+        feed_key = trie.feed.id
+    typed = "k" if codec == "bytes" else '["k"]'
+    assert feedlog("trie", "get", "odd", typed).raw == b"v"
+    assert feedlog("trie", "put", "odd", typed, "w").code == 0
+    assert feedlog("trie", "ls", "odd", "-R").out == f"{typed}\n"
+    assert feedlog("trie", "ls", "odd", "-R", "--json").json == {typed: "w"}
+    proof = feedlog("trie", "prove", "odd", typed).raw
+    assert feedlog("trie", "verify", feed_key, typed, "-", stdin=proof).raw == b"w"
+    assert feedlog("trie", "del", "odd", typed).code == 0
+    if codec != "bytes":
+        assert feedlog("trie", "get", "odd", "{").complaint
