@@ -10,6 +10,7 @@ from feedlog import Store
 from feedlog_cli import remote_trie
 from feedlog_cli.remote_trie import RemoteTrie
 from feedlog_cli.trie_hints import EXTENSION, TrieHints
+from feedlog_cli.tries import get_remote
 from net import Node
 from tests.reference.command_line import Network, Run
 from trie import Trie
@@ -68,6 +69,18 @@ async def test_listings_in_pages(remote: RemoteTrie, monkeypatch: pytest.MonkeyP
     assert [item async for item in remote.items("y/", reverse=True)] == under[::-1]
     names = [key async for key, _ in remote.items(recursive=False)]
     assert names == ["x/", "y/", "z/"]
+
+
+async def test_the_command_gets_a_key_that_is_no_text() -> None:
+    with Store.memory() as theirs, Store.memory() as ours:
+        trie = Trie(theirs.feed("odd"), key_codec="bytes")
+        trie[b"k"] = b"v"
+        async with Node(theirs, host="127.0.0.1") as sharing:
+            sharing.extension(EXTENSION, TrieHints())
+            await sharing.share(trie.feed)
+            feed = ours.feed(key=trie.feed.key)
+            found = await get_remote(ours, feed, "k", None, [sharing.address], 20)
+            assert found == b"v"
 
 
 async def test_an_old_version(remote: RemoteTrie) -> None:
