@@ -11,6 +11,8 @@ Knows proofs and one feed's entries. Must not know where proofs come from.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+
 from feedlog import catalog, flat_tree
 from feedlog.errors import ForkConflict, InvalidProof
 from feedlog.flat_tree import NodeIndex
@@ -77,7 +79,7 @@ def raise_conflict(reader: Reader, number: int, fork: int) -> None:
 
 def _trusted(
     reader: Reader, log: Log, ours: Head | None, proof: Proof
-) -> dict[NodeIndex, TreeNode]:
+) -> Mapping[NodeIndex, TreeNode]:
     """Return the nodes that the proof builds on, as they are stored here."""
     question = proof.question
     if not question.since:
@@ -88,7 +90,27 @@ def _trusted(
         )
     if not question.signed and proof.fork != ours.fork:
         raise InvalidProof(f"proof is of fork {proof.fork}, known here is fork {ours.fork}")
-    return log.find_nodes(reader, [*flat_tree.roots(question.since), *question.anchors])
+    return _Stored(reader, log, [*flat_tree.roots(question.since), *question.anchors])
+
+
+class _Stored(Mapping[NodeIndex, TreeNode]):
+    """Nodes as they are stored, each read when it is asked for: a proof needs few of its roots."""
+
+    def __init__(self, reader: Reader, log: Log, indexes: Sequence[NodeIndex]) -> None:
+        self._reader = reader
+        self._log = log
+        self._indexes = indexes
+
+    def __getitem__(self, index: NodeIndex) -> TreeNode:
+        if index not in self._indexes:
+            raise KeyError(index)
+        return self._log.find_nodes(self._reader, [index])[index]
+
+    def __iter__(self) -> Iterator[NodeIndex]:
+        return iter(self._log.find_nodes(self._reader, self._indexes))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _store(writer: Writer, log: Log, ours: Head | None, proof: Proof, verified: Verified) -> None:

@@ -74,8 +74,8 @@ def roots(length: int) -> list[NodeIndex]:
     """Return the roots of a feed of `length` blocks from left to right."""
     result = []
     start = 0
-    for at_level in range(length.bit_length() - 1, -1, -1):
-        if length >> at_level & 1:
-            result.append(node(at_level, start >> at_level))
-            start += 1 << at_level
+    while start < length:
+        width = 1 << (length - start).bit_length() - 1
+        result.append(NodeIndex(2 * start + width - 1))
+        start += width
     return result

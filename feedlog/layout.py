@@ -196,16 +196,20 @@ def complete_record(column: list[TreeNode], block: bytes | None) -> bytes:
 def read_node(value: bytes, block: int, level: int) -> TreeNode | None:
     """Return one node of a record's value, or None where it is not there: the short way."""
     flags = value[0]
-    if flags & PARTIAL:
-        return Record.from_bytes(value, block).nodes.get(level)
     width = (flags & WIDTH_MASK) + 1
-    at = 1 + level * (HASH_SIZE + width)
+    at, below, leaf = 1, level, 1
+    if flags & PARTIAL:
+        mask = int.from_bytes(value[1:9], "little")
+        if not mask >> level & 1:
+            return None
+        at, below, leaf = 9, (mask & (1 << level) - 1).bit_count(), mask & 1
+    at += below * (HASH_SIZE + width)
     if flags & INLINE:
         if level == 0:
             data = read_inline(value, block)
             assert data is not None, "the flag says so"
             return len(data), value[at : at + HASH_SIZE]
-        at -= width
+        at -= width * leaf
     after = at + HASH_SIZE
     return int.from_bytes(value[after : after + width], "little"), value[at:after]
 
@@ -215,10 +219,13 @@ def read_inline(body: bytes, block: int) -> bytes | None:
     flags = body[0]
     if not flags & INLINE:
         return None
+    width = (flags & WIDTH_MASK) + 1
     if flags & PARTIAL:
-        return Record.from_bytes(body, block).data
+        mask = int.from_bytes(body[1:9], "little")
+        levels = mask.bit_count()
+        return body[9 + HASH_SIZE * levels + width * (levels - (mask & 1)) :]
     levels = (~block & (block + 1)).bit_length()
-    return body[1 + HASH_SIZE * levels + ((flags & WIDTH_MASK) + 1) * (levels - 1) :]
+    return body[1 + HASH_SIZE * levels + width * (levels - 1) :]
 
 
 def encode_head(head: Head, byte_length: int) -> bytes:

@@ -31,13 +31,14 @@ _NODE_LEVELS = layout.PLACE_BITS + 1
 class Log:
     """The entries of the feed with the given number in a store."""
 
-    __slots__ = ("have", "high", "low", "number")
+    __slots__ = ("_decoded", "have", "high", "low", "number")
 
     def __init__(self, number: int, *, dense: bool) -> None:
         """Take the feed's number in the store, and whether it is written here."""
         self.number = number
         self.low, self.high = layout.bounds(number)
         self.have = Have(number, dense=dense)
+        self._decoded: tuple[Entry, tuple[Head, int]] | None = None
 
     # Heads.
 
@@ -47,10 +48,15 @@ class Log:
 
     def decode_head(self, entry: Entry) -> tuple[Head, int]:
         """Return the head of an entry and the feed's byte length."""
+        decoded = self._decoded
+        if decoded is not None and decoded[0] == entry:
+            return decoded[1]
         key, value = entry
         if len(key) != layout.HEAD_KEY_SIZE or key[8:9] != layout.HEAD_SUFFIX:
             raise CorruptError("the feed's last entry is not a head")
-        return layout.decode_head(key, value)
+        head = layout.decode_head(key, value)
+        self._decoded = entry, head  # every read begins with the latest head: the same, mostly
+        return head
 
     def entries(self, reader: Reader) -> Iterator[Entry]:
         """Yield everything that is stored of the feed, in the order of the log."""
@@ -149,9 +155,14 @@ class Log:
         """
         columns: dict[int, dict[int, TreeNode]] = {}
         for index, node in nodes.items():
-            columns.setdefault(flat_tree.last_block(index), {})[flat_tree.level(index)] = node
+            width = ~index & (index + 1)
+            block, level = (index + width - 1) >> 1, width.bit_length() - 1
+            columns.setdefault(block, {})[level] = node
         items: list[Entry] = []
         for start, run in runs:
+            if len(run) == 1:  # its record is looked up below, which costs less than a scan
+                columns.setdefault(start, {}).update(enumerate(run[0]))
+                continue
             stored = self._stored_blocks(writer, start, start + len(run))
             for block, column in enumerate(run, start):
                 if block in stored or len(column) < layout.full_levels(block):
@@ -163,7 +174,9 @@ class Log:
             record = self.record(writer, block) or Record(block, {})
             if not record.agrees_with(levels):
                 return False
-            items.extend(self._merged(record, levels, blocks.get(block)))
+            data = blocks.get(block)
+            if data is not None or not levels.keys() <= record.nodes.keys():
+                items.extend(self._merged(record, levels, data))
         items.sort()
         writer.put_many(items)
         self.have.add(writer, Ranges.of(blocks))
