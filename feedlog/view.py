@@ -186,6 +186,32 @@ class View(ABC):
             assert head is not None, "bytes without a head"
             return self._descend(reader, head.length, byte_offset)
 
+    @property
+    def size(self) -> int:
+        """Bytes in all blocks as they are read: without their encryption, if the key is here."""
+        with self._reading() as reader:
+            head, byte_length = self._state(reader)
+        return byte_length - self._overhead * (head.length if head else 0)
+
+    def locate(self, offset: int) -> tuple[int, int]:
+        """Return the block that holds a byte, and the offset inside it, counted as by `read`.
+
+        Raises `IndexError` past the end; where a replica lacks a tree node on the way,
+        `BlockMissing` with the index of that node.
+        """
+        with self._reading() as reader:
+            head, byte_length = self._state(reader)
+            size = byte_length - self._overhead * (head.length if head else 0)
+            if not 0 <= offset < size:
+                raise IndexError(f"byte {offset} is not in a feed of {size} bytes")
+            assert head is not None, "bytes without a head"
+            return self._descend(reader, head.length, offset, self._overhead)
+
+    @property
+    def _overhead(self) -> int:
+        """Bytes of each block that a reader does not get."""
+        return OVERHEAD if self._cipher else 0
+
     def _descend(
         self, reader: Reader, length: int, byte_offset: int, overhead: int = 0
     ) -> tuple[int, int]:
@@ -232,7 +258,7 @@ class View(ABC):
         with reading() as reader:
             head, byte_length = self._state(reader)
         length = head.length if head else 0
-        overhead = OVERHEAD if self._cipher else 0
+        overhead = self._overhead
 
         def locate(offset: int) -> tuple[int, int]:
             with reading() as reader:

@@ -93,6 +93,15 @@ def test_lines(store: Store) -> None:
         assert list(file) == [b"one\n", b"two\n", b"three"]
 
 
+def test_the_place_of_each_byte(full: Feed) -> None:
+    places = [(i, at) for i, block in enumerate(BLOCKS) for at in range(len(block))]
+    assert full.size == len(BYTES)
+    assert [full.locate(offset) for offset in range(full.size)] == places
+    for past in (-1, full.size):
+        with pytest.raises(IndexError, match=f"byte {past} is not in a feed of {full.size}"):
+            full.locate(past)
+
+
 def test_copying(full: Feed) -> None:
     copied = io.BytesIO()
     with full.open() as file:
