@@ -149,7 +149,8 @@ class Serving:
             since=since,
             length=length,
             signed=signed,
-            hashes=request.hashes if first else (),
+            # Nodes of an older fork need not exist in ours.
+            hashes=request.hashes if first and not self._is_newer(request) else (),
             seek=request.seek if first else None,
             anchors=request.anchors if since == request.since else (),
             max_bytes=RECORD_SIZE if request.seek is None or not first else None,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from feedlog import Feed, Proof, Store
+from feedlog import Feed, Proof, Store, flat_tree
 from feedlog.errors import DecodeError
 from net.errors import ProtocolError
 from net.replicate import messages
@@ -162,3 +162,13 @@ def test_hashes_and_bytes(serving: Serving) -> None:
     (proof,) = ask(serving, seek=500)
     assert isinstance(proof, Proof)
     assert proof.seek == 500
+
+
+def test_hashes_of_a_truncated_fork_keep_nobody_from_the_new_head(
+    feed: Feed, serving: Serving
+) -> None:
+    feed.truncate(10)
+    serving._standing.refresh()
+    (proof,) = ask(serving, length=0, since=0, hashes=tuple(flat_tree.roots(100)))
+    assert isinstance(proof, Proof)
+    assert (proof.fork, proof.length, proof.question.hashes) == (1, 10, ())
