@@ -15,6 +15,7 @@ from net.errors import (
 )
 from net.node import Node, Server
 from net.remote import PeerStatus, Remote, Status
+from net.remote_file import RemoteFile
 from net.stream import SecureStream
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "ProtocolError",
     "RefusedError",
     "Remote",
+    "RemoteFile",
     "SecureStream",
     "Server",
     "Status",

@@ -22,9 +22,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from feedlog import BlockMissing, Feed
+from feedlog import BlockMissing, Feed, flat_tree
 from feedlog.errors import FeedlogError
 from net.errors import ClosedError, DeadlineError, NetError, RefusedError
+from net.remote_file import RemoteFile
 from net.replicate.events import (
     BlocksStored,
     Event,
@@ -34,16 +35,13 @@ from net.replicate.events import (
     StoreFailed,
 )
 from net.replicate.messages import MAX_PAYLOAD
+from net.replicate.read_ahead import ReadAhead
 from net.replicate.session import Query
 from net.replicate.wants import Want
 from net.swarm import Swarm
 
 TIMEOUT = 30.0
 """Seconds that a call waits for peers unless it is told otherwise."""
-
-READ_AHEAD_BYTES = 4 << 20
-"""What a sequential reader has on its way: 80 MB/s at 50 ms."""
-READ_AHEAD_BLOCKS = 4096
 
 ATTEMPTS_KEPT = 32
 """Reports of failed connections that a timeout can tell about."""
@@ -214,6 +212,79 @@ class Remote:
                 raise RefusedError(f"no peer could find byte {offset}: {'; '.join(query.reasons)}")
         return self.feed.seek(offset)
 
+    async def open(
+        self,
+        offset: int = 0,
+        length: int | None = None,
+        *,
+        timeout: float | None = TIMEOUT,  # noqa: ASYNC109 - as in get
+    ) -> RemoteFile:
+        """Return `length` bytes from `offset` on as a file, up to the present end by default.
+
+        Offsets count as those of `Feed.read`. Blocks come as they are read, with others
+        read ahead; each has `timeout` seconds to come. Close the file when done.
+        """
+        if offset < 0 or (length is not None and length < 0):
+            raise ValueError(f"{length} bytes from {offset} on are no range of a file")
+        async with self._deadline(timeout, f"byte {offset}"):
+            if length is None or offset + length > self.feed.size:
+                await self._update()
+            size = self.feed.size
+            end = size if length is None else min(size, offset + length)
+            fork, stop = self.feed.fork, self.feed.length
+            if offset < end < size:
+                places = (self._locate(offset), self._locate(end - 1))
+                stop = (await asyncio.gather(*places))[1][0] + 1
+        ahead = ReadAhead(self._core)
+
+        async def block(index: int) -> bytes:
+            if ahead.move(index, stop):
+                self._pursue()
+            data = await self.get(index, timeout=timeout)
+            if self.feed.fork != fork:
+                raise ClosedError("the feed was truncated since the file was opened")
+            return data
+
+        async def locate(at: int) -> tuple[int, int]:
+            async with self._deadline(timeout, f"byte {at}"):
+                return await self._locate(at)
+
+        size = max(0, end - offset)
+        return RemoteFile(offset, size, block=block, locate=locate, closed=ahead.close)
+
+    async def read(
+        self,
+        offset: int,
+        length: int,
+        *,
+        timeout: float | None = TIMEOUT,  # noqa: ASYNC109 - as in get
+    ) -> bytes:
+        """Return `length` bytes of the feed from `offset` on, or fewer where it ends before."""
+        async with (
+            self._deadline(timeout, f"{length} bytes from {offset} on"),
+            await self.open(offset, length, timeout=None) as file,
+        ):
+            return await file.read()
+
+    async def _locate(self, offset: int) -> tuple[int, int]:
+        """Return the place of a byte as a reader counts it, and what leads there."""
+        feed = self.feed
+        try:
+            return feed.locate(offset)
+        except BlockMissing:
+            pass
+        # Envelopes are taken for evenly spread; without encryption there are none.
+        stored = offset + (feed.byte_length - feed.size) * offset // feed.size
+        query = Query(seek=stored)
+        if not await self._ask(query):
+            raise RefusedError(f"no peer could find byte {offset}: {'; '.join(query.reasons)}")
+        while True:
+            try:
+                return feed.locate(offset)
+            except BlockMissing as missing:
+                node = missing.index
+            await self._bring([flat_tree.span(flat_tree.NodeIndex(node))[0]])
+
     async def download(
         self,
         blocks: Iterable[int] | None = None,
@@ -267,15 +338,15 @@ class Remote:
             start = max(0, start + self.feed.length)
         self._live += 1
         self._set_live()
-        ahead: Want | None = None
+        ahead = ReadAhead(self._core)
         try:
             index = start
             while True:
                 while index >= self.feed.length:
                     self._check()
                     await self._change()
-                if ahead is None or ahead.finished or ahead.spans.stop - index < ahead.total // 2:
-                    ahead = self._read_ahead(index, ahead)
+                if ahead.move(index, self.feed.length):
+                    self._pursue()
                 try:
                     block = self.feed[index]
                 except BlockMissing:
@@ -284,8 +355,7 @@ class Remote:
                 yield block
                 index += 1
         finally:
-            if ahead is not None:
-                self._core.wants.drop(ahead)
+            ahead.close()
             self._live -= 1
             self._set_live()
 
@@ -307,15 +377,6 @@ class Remote:
         finally:
             self._live -= 1
             self._set_live()
-
-    def _read_ahead(self, index: int, before: Want | None) -> Want:
-        if before is not None:
-            self._core.wants.drop(before)
-        count = max(1, min(READ_AHEAD_BLOCKS, READ_AHEAD_BYTES // self._core.scheduler.block_size))
-        stop = min(self.feed.length, index + count)
-        want = self._core.wants.add(self._core.standing.held.gaps(index, stop), ahead=True)
-        self._pursue()
-        return want
 
     def _set_live(self) -> None:
         live = self._live > 0

@@ -36,6 +36,7 @@ PACKAGES = ("feedlog", "trie", "net", "feedlog_cli")
 SHELL = (
     "net/node.py",
     "net/remote.py",
+    "net/remote_file.py",
     "net/stream.py",
     "net/finder.py",
     "net/swarm.py",
