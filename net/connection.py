@@ -207,9 +207,7 @@ class Connection:
 
     def _write(self, chunks: list[bytes]) -> None:
         try:
-            for chunk in chunks:
-                self.stream.write(chunk)
-            self.stream.flush()
+            self.stream.write_now(chunks)
         except NetError as error:
             self._fail(error)
 

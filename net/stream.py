@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -324,6 +324,15 @@ class SecureStream:
         view = memoryview(data)
         for start in range(0, len(view), SEAL_CHUNK):
             self._seal(view[start : start + SEAL_CHUNK])
+
+    def write_now(self, chunks: Iterable[bytes]) -> None:
+        """Send chunks and hand them to the carrier now, not at the end of this turn of the loop."""
+        self._flush_due = True  # below
+        try:
+            for chunk in chunks:
+                self.write(chunk)
+        finally:
+            self.flush()
 
     async def drain(self) -> None:
         """Wait until the peer has taken enough for more to be written."""

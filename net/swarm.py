@@ -234,6 +234,8 @@ class Swarm:
 
     def _must_wait(self, peer: Peer, session: Session) -> bool:
         """Tell whether the next message is one that the limit has no room for yet."""
+        if self._upload.rate is None:
+            return False
         wait = self._upload.wait(self._loop.time())
         if not wait or session.outbox or session.info_due or not session.serving:
             return False
@@ -248,12 +250,14 @@ class Swarm:
             self.pump(peer)
 
     def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         due = self.core.next_timeout()
-        if due is not None:
-            self._timer = self._loop.call_at(due, self._on_timeout)
+        if due is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return  # it will look again: cheaper than a new one with each message
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._on_timeout)
 
     def _on_timeout(self) -> None:
         self._timer = None
