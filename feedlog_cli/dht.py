@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from feedlog_cli.network import EVERYWHERE
 from feedlog_cli.options import Bootstrap, Json
 from feedlog_cli.output import note, say, say_json_line
 from feedlog_cli.places import check_addresses
-from feedlog_cli.running import run_to_end, until_stopped
+from feedlog_cli.running import serve_until_stopped
 from net.carriers.udp import UdpSocket
 from net.dht.node import DhtNode
 
@@ -34,7 +35,7 @@ def dht(
     Prints the address that others give as --bootstrap. Without --bootstrap of its own it
     starts a network; with it, it joins one. Listening on IPv4 and IPv6 takes two --host.
     """
-    run_to_end(serve(host or [EVERYWHERE], port, check_addresses(bootstrap), as_json))
+    serve_until_stopped(serve(host or [EVERYWHERE], port, check_addresses(bootstrap), as_json))
 
 
 async def serve(hosts: list[str], port: int, bootstrap: list[str], as_json: bool) -> None:
@@ -47,6 +48,6 @@ async def serve(hosts: list[str], port: int, bootstrap: list[str], as_json: bool
             else:
                 say(node.address, flush=True)
                 note(f"others join with --bootstrap {node.address}; Ctrl-C ends this node")
-            await until_stopped()
+            await asyncio.Event().wait()
     finally:
         udp.close()

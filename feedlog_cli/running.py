@@ -8,6 +8,7 @@ it is told to stop, being told so is success: 0.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 from collections.abc import Coroutine
@@ -31,10 +32,18 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
         sys.exit(128 + signal.SIGTERM)
 
 
-async def until_stopped() -> None:
-    """Return when the user or the system asks the process to end."""
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked.set)
-    await asked.wait()
+def serve_until_stopped(work: Coroutine[Any, Any, Any]) -> None:
+    """Run a coroutine that serves for ever, until the user or the system asks it to end.
+
+    It is cancelled then, whether it has begun to serve or not, and that is success.
+    """
+
+    async def main() -> None:
+        task = asyncio.current_task()
+        assert task is not None, "asyncio.run runs a task"
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await work
+
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(main())

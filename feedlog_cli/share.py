@@ -14,7 +14,7 @@ from feedlog_cli.network import EVERYWHERE, serving
 from feedlog_cli.options import Bootstrap, Json, StorePath
 from feedlog_cli.output import note, say, say_json_line
 from feedlog_cli.places import check_addresses, find_feed, open_store
-from feedlog_cli.running import run_to_end, until_stopped
+from feedlog_cli.running import serve_until_stopped
 from trie import NotATrie, Trie
 
 
@@ -47,7 +47,7 @@ def share(
         if not chosen:
             raise CommandError("the store has no feeds to share")
         feeds = with_contents(opened, chosen)
-        run_to_end(serve(opened, feeds, addresses, host, port, as_json))
+        serve_until_stopped(serve(opened, feeds, addresses, host, port, as_json))
 
 
 def with_contents(store: Store, feeds: list[Feed]) -> list[Feed]:
@@ -88,4 +88,4 @@ async def serve(
             for feed in feeds:
                 say(f"{feed.id}  {names[feed.key] or ''}".rstrip(), flush=True)
             note(f"serving at {node.address}; Ctrl-C ends it")
-        await until_stopped()
+        await asyncio.Event().wait()

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from feedlog_cli.running import run_to_end, until_stopped
+from feedlog_cli.running import run_to_end, serve_until_stopped
 
 
 def test_work_is_run_to_its_end() -> None:
@@ -35,9 +35,15 @@ def test_sigterm_lets_work_clean_up() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_server_is_told_to_stop(number: signal.Signals) -> None:
-    async def work() -> str:
-        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), number)
-        await until_stopped()
-        return "done"
+    cleaned = []
 
-    assert run_to_end(work()) == "done"
+    async def work() -> None:
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), number)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
+    serve_until_stopped(work())
+    assert cleaned == [True]
