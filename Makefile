@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test system lint soak bench clean
+.PHONY: demo test system lint soak fuzz bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/feedlog demo
@@ -29,6 +29,11 @@ lint: $(VENV)/.installed-test
 soak: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m soak
 
+# As long as FUZZ_SECONDS says.
+FUZZ_SECONDS ?= 600
+fuzz: $(VENV)/.installed-fuzz
+	$(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_SECONDS)
+
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks
 
@@ -39,6 +44,10 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+$(VENV)/.installed-fuzz: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --editable ".[fuzz]"
 	touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed
