@@ -54,13 +54,10 @@ class HashSuite:
 
         `H(2 || for each: hash || u64le index || u64le size)`.
         """
-        return self.digest(
-            TREE
-            + b"".join(
-                node_hash + index.to_bytes(8, "little") + size.to_bytes(8, "little")
-                for index, size, node_hash in roots
-            )
-        )
+        preimage = TREE
+        for index, size, node_hash in roots:
+            preimage += node_hash + index.to_bytes(8, "little") + size.to_bytes(8, "little")
+        return self.digest(preimage)
 
 
 def _blake3(data: bytes) -> bytes:

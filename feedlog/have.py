@@ -52,6 +52,13 @@ class Have:
         """Note that these blocks are held from now on."""
         self._update(writer, ranges, held=True)
 
+    def appended(self, writer: Writer, start: int, stop: int) -> None:
+        """Note that the new blocks [start, stop) are held."""
+        page = start >> PAGE_BITS
+        if self.dense and (stop - 1) >> PAGE_BITS == page and not writer.get(self._key(page)):
+            return  # nearly every append: its page says so already by not being there
+        self.add(writer, Ranges([(start, stop)]))
+
     def remove(self, writer: Writer, ranges: Ranges) -> None:
         """Note that these blocks are no longer held."""
         self._update(writer, ranges, held=False)

@@ -192,6 +192,10 @@ class LmdbWriter:
         self.txn.put(key, seal(key, value))
 
     def _put_many(self, items: Sequence[Entry]) -> None:
+        if len(items) == 1:
+            ((key, value),) = items
+            self.txn.put(key, seal(key, value))
+            return
         with self.txn.cursor() as cursor:
             aside = lift_followers(cursor, items)
             # Behind the last key of all, MDB_APPEND fills each page to the end: without it a

@@ -138,9 +138,9 @@ class Log:
         start, columns = run
         items: list[Entry] = []
         for block, (column, data) in enumerate(zip(columns, blocks, strict=True), start):
-            items.extend(self._complete(block, column, data))
+            self._add_complete(items, block, column, data)
         writer.put_many(items)
-        self.have.add(writer, Ranges([(start, start + len(columns))]))
+        self.have.appended(writer, start, start + len(columns))
 
     def merge(
         self,
@@ -169,7 +169,7 @@ class Log:
                     columns.setdefault(block, {}).update(enumerate(column))
                 else:
                     columns.pop(block, None)
-                    items.extend(self._complete(block, column, blocks[block]))
+                    self._add_complete(items, block, column, blocks[block])
         for block, levels in columns.items():
             record = self.record(writer, block) or Record(block, {})
             if not record.agrees_with(levels):
@@ -187,14 +187,16 @@ class Log:
         low, high = layout.record_key(self.number, start), layout.record_key(self.number, stop)
         return {layout.block_of(key) for key, _ in reader.scan(low, high)}
 
-    def _complete(self, block: int, column: list[TreeNode], data: bytes) -> Iterator[Entry]:
-        """Yield the entries of a block with its data and all the nodes that it completes."""
+    def _add_complete(
+        self, items: list[Entry], block: int, column: list[TreeNode], data: bytes
+    ) -> None:
+        """Add the entries of a block with its data and all the nodes that it completes."""
         key = layout.record_key(self.number, block)
         if len(data) <= layout.INLINE_SIZE:
-            yield key, layout.complete_record(column, data)
+            items.append((key, layout.complete_record(column, data)))
         else:
-            yield key, layout.complete_record(column, None)
-            yield key + layout.DATA_SUFFIX, data
+            items.append((key, layout.complete_record(column, None)))
+            items.append((key + layout.DATA_SUFFIX, data))
 
     def _merged(
         self, record: Record, levels: dict[int, TreeNode], data: bytes | None

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from feedlog import flat_tree
 from feedlog.hashing import LEAF, PARENT, HashSuite
 
 TreeNode = tuple[int, bytes]
@@ -42,13 +41,14 @@ class Roots:
 
     def tree_hash(self) -> bytes:
         """Return the hash (32 bytes) that a head signs."""
-        indexes = flat_tree.roots(self.length)
-        return self.suite.tree(
-            [
-                (index, size, digest)
-                for index, (size, digest) in zip(indexes, self.nodes, strict=True)
-            ]
-        )
+        roots = []
+        start, rest = 0, self.length
+        for size, digest in self.nodes:
+            width = 1 << (rest.bit_length() - 1)
+            roots.append((2 * start + width - 1, size, digest))  # as flat_tree.roots counts
+            start += width
+            rest -= width
+        return self.suite.tree(roots)
 
     def extend(self, blocks: Iterable[bytes]) -> list[list[TreeNode]]:
         """Append blocks; return, for each, the nodes that it completes, leaf first.
