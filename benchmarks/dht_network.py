@@ -3,7 +3,7 @@
 Ours beside the stock lookups of the `kademlia` package, alive and with 30 % of the nodes killed.
 `first` is the time to the first answer of a lookup, `whole` until nothing more is found. Topics are
 announced while all are alive and looked for by random others. Stock lookups with dead nodes wait
-out timeouts of 5 s in turn, so there are few of them: docs/adr/0006-kademlia.md.
+out timeouts of 5 s in turn, so there are few of them: docs/adr/0004-kademlia.md.
 
 Run by hand: `python -m benchmarks.dht_network` (about two minutes, ours alone `--ours`: seconds).
 """

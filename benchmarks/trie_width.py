@@ -6,7 +6,7 @@ gives the nodes that a lookup passes, the pointers of the node that a put would 
 hashes of the multiproof over the blocks of a lookup. Bytes are those of docs/spec/trie.md, section
 4, for rows; a node's key and value, about 40 bytes, come on top.
 
-docs/adr/0010-trie-digits.md has the table and the decision.
+docs/adr/0006-trie-digits.md has the table and the decision.
 
 Run by hand: `python -m benchmarks.trie_width [keys]`.
 """

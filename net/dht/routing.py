@@ -8,7 +8,7 @@ sent from inside a table), and reading the clock (`now` is passed in).
 
 Invariant: every contact has proven its id and its address before `add`, none has failed
 `MAX_FAILURES` times in a row, and no area fills the table.
-Specified in docs/spec/dht.md, section 8; docs/adr/0006-kademlia.md says why so.
+Specified in docs/spec/dht.md, section 8; docs/adr/0004-kademlia.md says why so.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Faults of the stock kademlia lookups, each with the proof that our node does not have it.
 
 All of them were reproduced on kademlia 2.2.3 with rpcudp 5.0.1; the table of
-docs/adr/0006-kademlia.md names them in this order.
+docs/adr/0004-kademlia.md names them in this order.
 """
 
 from __future__ import annotations
