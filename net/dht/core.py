@@ -40,7 +40,7 @@ from net.dht.messages import (
 )
 from net.dht.observations import Observations
 from net.dht.operations import Explore, Join, Operation, Publish, Search, To
-from net.dht.publications import Publications
+from net.dht.publications import NEWCOMER_AFTER, Publications
 from net.dht.query import WANT, Query
 from net.dht.records import MAX_ADDRESSES, Announcement
 from net.dht.responder import Responder
@@ -317,7 +317,10 @@ class DhtCore:
         if call.contact is not None and contact.id != call.contact.id:
             raise DecodeError("dht ping", 0, "the key is not the one that the id was made of")
         alone = not len(self.table)
+        known = self.table.get(contact.id) is not None
         self.table.add(contact, now)
+        if not known and self._publications.met(contact.id, now):
+            self._upkeep = min(self._upkeep, now + NEWCOMER_AFTER)
         if isinstance(operation, Join):
             operation.arrived(contact)
         if alone:
@@ -437,7 +440,7 @@ class DhtCore:
             self._explore(sorted(rest), now)
         if not isinstance(operation, Publish):
             return Finished(number, answers)
-        self._publications.spread(operation.record, operation.stored, now)
+        self._publications.spread(operation.record, operation.holders, now)
         refusals = tuple(sorted(operation.refusals.items()))
         return Finished(number, answers, operation.stored, operation.silent, refusals)
 

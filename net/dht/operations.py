@@ -163,7 +163,8 @@ class Publish(Operation):
     def __init__(self, sender: bytes, query: Query, record: Announcement) -> None:
         super().__init__(sender, query)
         self.record = record
-        self.stored = 0
+        self.holders: list[bytes] = []
+        """The ids of the nodes that hold it."""
         self.silent = 0
         self.refusals: Counter[Code] = Counter()
         self._tokens: dict[bytes, bytes] = {}
@@ -172,6 +173,11 @@ class Publish(Operation):
         self._again: list[To] = []
         self._waiting: set[bytes] = set()
         self._renewing: set[bytes] = set()
+
+    @property
+    def stored(self) -> int:
+        """How many nodes hold the record."""
+        return len(self.holders)
 
     @property
     def done(self) -> bool:
@@ -211,7 +217,7 @@ class Publish(Operation):
     def held(self, contact: Contact) -> None:
         """Note that a node holds the record now."""
         self._waiting.discard(contact.id)
-        self.stored += 1
+        self.holders.append(contact.id)
 
     def failed(self, contact: Contact | None, arguments: Arguments) -> None:
         """Ask a silent node once more."""

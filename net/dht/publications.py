@@ -13,6 +13,7 @@ from random import Random
 
 from feedlog.keys import KeyPair
 from net.addresses import Address
+from net.dht.query import WANT
 from net.dht.records import MAX_LIFETIME, Announcement, sign_announcement
 
 RENEW_AFTER = 1200.0
@@ -20,6 +21,9 @@ RENEW_AFTER = 1200.0
 
 RETRY_AFTER = 30.0
 """Seconds after which an announcement that nobody holds is tried again."""
+
+NEWCOMER_AFTER = 5.0
+"""Seconds in which a node that lookups would now ask gets the record: several may come at once."""
 
 
 @dataclass(slots=True)
@@ -29,7 +33,9 @@ class Publication:
     addresses: tuple[Address, ...]
     due: float
     seq: int = 0
-    stored: int = 0
+    holders: tuple[bytes, ...] = ()
+    reach: int = 0
+    """The distance to the topic of the farthest of them."""
 
 
 class Publications:
@@ -64,20 +70,41 @@ class Publications:
         """Announce a topic no more."""
         self._topics.pop(topic, None)
 
-    def spread(self, record: Announcement, stored: int, now: float) -> None:
-        """Note how many nodes hold a record, unless a newer one is on its way."""
+    def spread(self, record: Announcement, holders: Sequence[bytes], now: float) -> None:
+        """Note which nodes hold a record, by id, unless a newer one is on its way."""
         publication = self._topics.get(record.topic)
         if publication is not None and publication.seq == record.seq:
-            publication.stored = stored
-            wait = RENEW_AFTER if stored else RETRY_AFTER
+            publication.holders = tuple(holders)
+            publication.reach = max((_distance(one, record.topic) for one in holders), default=0)
+            wait = RENEW_AFTER if holders else RETRY_AFTER
             publication.due = now + wait * self._rng.uniform(0.9, 1.0)
 
     def hurry(self, now: float, *, held_too: bool = False) -> None:
         """Have what nobody holds, or everything, spread at once."""
         for publication in self._topics.values():
-            if held_too or not publication.stored:
+            if held_too or not publication.holders:
                 publication.due = now
+
+    def met(self, node: bytes, now: float) -> bool:
+        """Learn of a node that is new to us; True if it should hold a record and does not.
+
+        A network that grows between two renewals would otherwise look for the record
+        where it is not, among nodes that are closer to the topic than those that hold it.
+        """
+        concerned = False
+        for topic, publication in self._topics.items():
+            short = len(publication.holders) < WANT
+            if node not in publication.holders and (
+                short or _distance(node, topic) < publication.reach
+            ):
+                publication.due = min(publication.due, now + NEWCOMER_AFTER)
+                concerned = True
+        return concerned
 
     def due(self, now: float) -> list[bytes]:
         """Return the topics whose records are to be signed and spread."""
         return [topic for topic, publication in self._topics.items() if publication.due <= now]
+
+
+def _distance(node: bytes, topic: bytes) -> int:
+    return int.from_bytes(node, "big") ^ int.from_bytes(topic, "big")

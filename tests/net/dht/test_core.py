@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from net.addresses import Address
 from net.dht.core import UPKEEP, DhtCore
 from net.dht.hashing import node_id
 from net.dht.messages import Code
-from net.dht.publications import RENEW_AFTER, RETRY_AFTER
+from net.dht.publications import NEWCOMER_AFTER, RENEW_AFTER, RETRY_AFTER
 from net.dht.query import SOFT_TIMEOUT
 from net.dht.records import MAX_LIFETIME
 from tests.reference.dht_network import Network, address_of
@@ -168,6 +170,18 @@ def test_what_was_announced_alone_spreads_when_others_come() -> None:
     second = network.add(first[1])
     network.run(network.now + 1.0)
     assert second[0].held == 1
+
+
+def test_a_record_follows_a_network_that_grows() -> None:
+    network, rng = Network(10), random.Random(10)
+    nodes = [network.add(None)]
+    nodes += [network.add(nodes[0][1]) for _ in range(3)]
+    assert announce(network, nodes[3]) == 3
+    for _ in range(90):  # by way of each other: none of them knows who held the record first
+        nodes.append(network.add(rng.choice(nodes[4:] or nodes[:3])[1]))
+        network.run(network.now + 0.2)
+    network.run(network.now + 2 * NEWCOMER_AFTER)
+    assert all(lookup(network, node) for node in nodes[60:])
 
 
 def test_a_node_that_lost_everybody_joins_again() -> None:

@@ -7,11 +7,12 @@ from random import Random
 import pytest
 
 from feedlog.keys import KeyPair
-from net.dht.publications import RENEW_AFTER, RETRY_AFTER, Publications
+from net.dht.publications import NEWCOMER_AFTER, RENEW_AFTER, RETRY_AFTER, Publications
 from net.dht.records import MAX_LIFETIME, parse_announcement
 
 TOPIC, HERE = bytes(20), ("9.9.9.9", 4000)
 UNIX = 1_800_000_000.0
+HOLDERS = [bytes([0, n]).ljust(20, b".") for n in range(8, 16)]
 
 
 @pytest.fixture
@@ -37,12 +38,12 @@ def test_a_record_says_where_and_until_when(publications: Publications) -> None:
 def test_what_is_held_is_renewed_and_what_is_not_is_retried(publications: Publications) -> None:
     publications.put(TOPIC, [HERE], 0.0)
     record = publications.sign(TOPIC, 0.0, UNIX)
-    publications.spread(record, 8, 0.0)
+    publications.spread(record, HOLDERS, 0.0)
     assert publications.due(0.9 * RENEW_AFTER - 1) == []
     assert publications.due(RENEW_AFTER) == [TOPIC]
     record = publications.sign(TOPIC, RENEW_AFTER, UNIX + RENEW_AFTER)
     assert publications.due(RENEW_AFTER) == []
-    publications.spread(record, 0, RENEW_AFTER)
+    publications.spread(record, (), RENEW_AFTER)
     assert publications.due(RENEW_AFTER + RETRY_AFTER) == [TOPIC]
 
 
@@ -50,7 +51,7 @@ def test_the_end_of_an_older_record_says_nothing(publications: Publications) -> 
     publications.put(TOPIC, [HERE], 0.0)
     older = publications.sign(TOPIC, 0.0, UNIX)
     publications.sign(TOPIC, 0.0, UNIX)
-    publications.spread(older, 8, 0.0)
+    publications.spread(older, HOLDERS, 0.0)
     assert publications.due(RETRY_AFTER) == [TOPIC]
 
 
@@ -58,7 +59,7 @@ def test_somebody_who_comes_gets_what_nobody_holds(publications: Publications) -
     held, unheld = bytes(20), b"\x01" * 20
     for topic in (held, unheld):
         publications.put(topic, [HERE], 0.0)
-    publications.spread(publications.sign(held, 0.0, UNIX), 3, 0.0)
+    publications.spread(publications.sign(held, 0.0, UNIX), HOLDERS[:3], 0.0)
     publications.hurry(5.0)
     assert publications.due(5.0) == [unheld]
     publications.hurry(5.0, held_too=True)
@@ -70,5 +71,25 @@ def test_a_dropped_topic_is_withdrawn(publications: Publications) -> None:
     publications.drop(TOPIC)
     record = publications.sign(TOPIC, 0.0, UNIX)
     assert record.withdrawn
-    publications.spread(record, 8, 0.0)
+    publications.spread(record, HOLDERS, 0.0)
     assert publications.due(1e9) == []
+
+
+def test_a_newcomer_that_is_closer_than_a_holder_gets_the_record(
+    publications: Publications,
+) -> None:
+    publications.put(TOPIC, [HERE], 0.0)
+    publications.spread(publications.sign(TOPIC, 0.0, UNIX), HOLDERS, 0.0)
+    assert not publications.met(b"\xff" * 20, 10.0)
+    assert not publications.met(HOLDERS[0], 10.0)
+    assert publications.due(10.0 + NEWCOMER_AFTER) == []
+    assert publications.met(bytes([0, 3]).ljust(20, b"."), 10.0)
+    assert publications.due(10.0) == []
+    assert publications.due(10.0 + NEWCOMER_AFTER) == [TOPIC]
+
+
+def test_while_few_hold_it_any_newcomer_does(publications: Publications) -> None:
+    publications.put(TOPIC, [HERE], 0.0)
+    publications.spread(publications.sign(TOPIC, 0.0, UNIX), HOLDERS[:7], 0.0)
+    assert publications.met(b"\xff" * 20, 10.0)
+    assert publications.due(10.0 + NEWCOMER_AFTER) == [TOPIC]
