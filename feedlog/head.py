@@ -50,14 +50,6 @@ class Head:
                     f"signature of signer {place} on the head of length {self.length} is not valid"
                 )
 
-    def contradicts(self, other: Head) -> bool:
-        """Tell whether both cannot come from one honest writer, by themselves alone."""
-        return (
-            self.fork == other.fork
-            and self.length == other.length
-            and self.tree_hash != other.tree_hash
-        )
-
 
 def sign(
     key: bytes,

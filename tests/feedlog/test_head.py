@@ -72,12 +72,3 @@ def test_every_fact_is_signed(change: dict[str, Any]) -> None:
 def test_the_feed_is_signed() -> None:
     with pytest.raises(InvalidProof, match="signature of signer 0"):
         head(0, 1).check(bytes(32), MANIFEST)
-
-
-def test_contradicting() -> None:
-    one = head(0, 1)
-    assert one.contradicts(dataclasses.replace(one, tree_hash=b"u" * 32))
-    assert not one.contradicts(one)
-    assert not one.contradicts(head(1, 2))
-    assert not one.contradicts(dataclasses.replace(one, tree_hash=b"u" * 32, length=8))
-    assert not one.contradicts(dataclasses.replace(one, tree_hash=b"u" * 32, fork=2))
