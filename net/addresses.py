@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from feedlog.errors import DecodeError
 
@@ -21,6 +21,14 @@ PACKED_SIZES = (6, 18)
 """Bytes of a packed IPv4 and IPv6 address."""
 
 Address = tuple[str, int]
+
+
+class RelayAddress(NamedTuple):
+    """A relay: whose key it must prove to have, and where it listens (TCP and UDP)."""
+
+    public_key: bytes
+    address: Address
+
 
 CACHED = 8192
 """Conversions kept of each kind: a crawl meets the same few hundred addresses over and over."""

@@ -11,25 +11,33 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from net.addresses import Address
+from net.addresses import Address, RelayAddress
 
 
 @dataclass(frozen=True, slots=True)
 class PeerAddress:
-    """Where the owner of a key says that it listens. Only a handshake shows whether it does."""
+    """Where the owner of a key says that it listens. Only a handshake shows whether it does.
+
+    `relays` are those on which it says that it waits.
+    """
 
     public_key: bytes
     addresses: tuple[Address, ...]
+    relays: tuple[RelayAddress, ...] = ()
 
 
 class Discovery(Protocol):
     """A way to announce oneself and to find others."""
 
-    async def announce(self, topic: bytes, addresses: Sequence[Address]) -> int:
-        """Announce that we offer a topic at these TCP addresses, until withdrawn or closed.
+    async def announce(
+        self, topic: bytes, addresses: Sequence[Address], relays: Sequence[RelayAddress] = ()
+    ) -> int:
+        """Announce that we offer a topic at these addresses, until withdrawn or closed.
 
-        Announcing again replaces the addresses. Returns how many others know it now; with
-        0 it is kept and tried again. Raises `NetError` when all refused, with the reason.
+        `relays` are those on which we wait for connections; addresses that do not fit beside
+        them are left out, the last first. Announcing again replaces both. Returns how many
+        others know it now; with 0 it is kept and tried again. Raises `NetError` when all
+        refused, with the reason.
         """
 
     async def unannounce(self, topic: bytes) -> int:

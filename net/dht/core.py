@@ -20,7 +20,7 @@ from random import Random
 
 from feedlog.errors import DecodeError
 from feedlog.keys import KeyPair, verify
-from net.addresses import Address, canonical, family, pack_address, reach
+from net.addresses import Address, RelayAddress, canonical, family, pack_address, reach
 from net.dht.calls import Call, Calls
 from net.dht.hashing import ID_SIZE, TOPIC_SIZE, node_id, ping_signable
 from net.dht.messages import (
@@ -42,7 +42,7 @@ from net.dht.observations import Observations
 from net.dht.operations import Explore, Join, Operation, Publish, Search, To
 from net.dht.publications import NEWCOMER_AFTER, Publications
 from net.dht.query import WANT, Query
-from net.dht.records import MAX_ADDRESSES, Announcement
+from net.dht.records import Announcement, fitting
 from net.dht.responder import Responder
 from net.dht.routing import Table
 from net.dht.storage import PER_TOPIC
@@ -194,14 +194,20 @@ class DhtCore:
             self._discovered(number, record)
         return number
 
-    def announce(self, topic: bytes, addresses: Sequence[Address], now: float) -> int:
+    def announce(
+        self,
+        topic: bytes,
+        addresses: Sequence[Address],
+        now: float,
+        relays: Sequence[RelayAddress] = (),
+    ) -> int:
         """Announce a topic, in place of what was announced before, until it is withdrawn."""
         _check_topic(topic)
-        if not 1 <= len(addresses) <= MAX_ADDRESSES:
-            raise ValueError(
-                f"an announcement has 1..{MAX_ADDRESSES} addresses, not {len(addresses)}"
-            )
-        self._publications.put(topic, [canonical(address) for address in addresses], now)
+        if not addresses and not relays:
+            raise ValueError("an announcement has an address or a relay")
+        waits = [RelayAddress(key, canonical(address)) for key, address in relays]
+        chosen = fitting([canonical(address) for address in addresses], waits)
+        self._publications.put(topic, chosen, now, waits)
         return self._publish(topic, now)
 
     def withdraw(self, topic: bytes, now: float) -> int:

@@ -15,7 +15,15 @@ from types import TracebackType
 from typing import Self
 
 from feedlog.keys import KeyPair
-from net.addresses import Address, canonical, format_address, is_numeric, parse_address, reach
+from net.addresses import (
+    Address,
+    RelayAddress,
+    canonical,
+    format_address,
+    is_numeric,
+    parse_address,
+    reach,
+)
 from net.carriers.udp import UdpSocket, source_host
 from net.dht.core import DhtCore, Discovered, Event, Finished
 from net.dht.hashing import peer_topic
@@ -153,9 +161,12 @@ class DhtNode:
         # A loopback host is of use only to readers on this machine: last, and first if alone.
         return sorted(hosts, key=lambda host: reach(host) == 0) or ["127.0.0.1"]
 
-    async def announce(self, topic: bytes, addresses: Sequence[Address]) -> int:
+    async def announce(
+        self, topic: bytes, addresses: Sequence[Address], relays: Sequence[RelayAddress] = ()
+    ) -> int:
         """Announce a topic; see `net.discovery.Discovery`."""
-        return _stored(await self._run(self._core.announce(topic, addresses, self._now())))
+        number = self._core.announce(topic, addresses, self._now(), relays)
+        return _stored(await self._run(number))
 
     async def unannounce(self, topic: bytes) -> int:
         """Withdraw an announcement; see `net.discovery.Discovery`."""
@@ -169,7 +180,7 @@ class DhtNode:
             while isinstance(event := await self._next(queue), Discovered):
                 record = event.announcement
                 if not record.withdrawn:
-                    yield PeerAddress(record.public_key, record.addresses)
+                    yield PeerAddress(record.public_key, record.addresses, record.relays)
         finally:
             self._forget(number)
 

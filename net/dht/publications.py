@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from feedlog.keys import KeyPair
-from net.addresses import Address
+from net.addresses import Address, RelayAddress
 from net.dht.query import WANT
 from net.dht.records import MAX_LIFETIME, Announcement, sign_announcement
 
@@ -31,6 +31,7 @@ class Publication:
     """A topic that we announce."""
 
     addresses: tuple[Address, ...]
+    relays: tuple[RelayAddress, ...]
     due: float
     seq: int = 0
     holders: tuple[bytes, ...] = ()
@@ -47,9 +48,15 @@ class Publications:
         self._topics: dict[bytes, Publication] = {}
         self._seq = 0
 
-    def put(self, topic: bytes, addresses: Sequence[Address], now: float) -> None:
-        """Announce a topic from now on, at these addresses in place of others."""
-        self._topics[topic] = Publication(tuple(addresses), now + RETRY_AFTER)
+    def put(
+        self,
+        topic: bytes,
+        addresses: Sequence[Address],
+        now: float,
+        relays: Sequence[RelayAddress] = (),
+    ) -> None:
+        """Announce a topic from now on, at these addresses and relays in place of others."""
+        self._topics[topic] = Publication(tuple(addresses), tuple(relays), now + RETRY_AFTER)
 
     def sign(self, topic: bytes, now: float, unix: float) -> Announcement:
         """Sign the record to spread now; for a topic that we do not announce, its withdrawal."""
@@ -62,6 +69,7 @@ class Publications:
             self._key_pair,
             topic,
             publication.addresses if publication is not None else (),
+            publication.relays if publication is not None else (),
             seq=self._seq,
             expiry=int(unix) + MAX_LIFETIME,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 from feedlog.keys import KeyPair, verify
-from net.addresses import pack_address
+from net.addresses import RelayAddress, pack_address
 from net.dht.hashing import (
     address_token,
     announcement_signable,
@@ -54,6 +54,14 @@ def example() -> dict[str, str]:
     record = sign_announcement(
         ALICE, topic, [ALICE_AT, ("2001:db8::5", 49737)], seq=1_800_000_000_000, expiry=UNIX + 3600
     )
+    relayed = sign_announcement(
+        ALICE,
+        topic,
+        [ALICE_AT],
+        [RelayAddress(OTHER.public_key, OTHER_AT)],
+        seq=1_800_000_000_001,
+        expiry=UNIX + 3600,
+    )
     ping = Ping(sender)
     responder = Responder(NODE, Table(node_id(NODE.public_key)), SECRET, Random(0))
     pong, _ = responder.answer(Request(MESSAGE_ID, ping), 96, ALICE_AT, NOW, UNIX)
@@ -72,6 +80,7 @@ def example() -> dict[str, str]:
         "packed address of Alice": pack_address(ALICE_AT),
         "token": token,
         "record": record.raw,
+        "record with a relay": relayed.raw,
         "ping": encode_request(MESSAGE_ID, ping),
         "answer to the ping": pong,
         "lookup": encode_request(MESSAGE_ID, Lookup(sender, topic)),
@@ -97,6 +106,8 @@ def test_the_vectors_verify() -> None:
     raw = bytes.fromhex(EXAMPLE["values"]["record"])
     assert parse_announcement(raw).public_key == ALICE.public_key
     assert verify(ALICE.public_key, announcement_signable(raw[:-64]), raw[-64:])
+    relayed = parse_announcement(bytes.fromhex(EXAMPLE["values"]["record with a relay"]))
+    assert relayed.relays == (RelayAddress(OTHER.public_key, OTHER_AT),)
     pong = bytes.fromhex(EXAMPLE["values"]["answer to the ping"])
     signable = ping_signable(MESSAGE_ID, pack_address(ALICE_AT))
     assert verify(NODE.public_key, signable, pong[-64:])

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from feedlog.keys import KeyPair
+from net.addresses import RelayAddress
 from net.carriers.udp import UdpSocket
 from net.dht.hashing import feed_topic, peer_topic
 from net.dht.node import DhtNode
@@ -35,6 +36,18 @@ async def test_a_node_alone_keeps_what_it_announces_for_those_who_come(
     other = await start_node([alone.address])
     (peer,) = await everything(other, TOPIC)
     assert peer.addresses == (HERE,)
+
+
+async def test_relays_are_announced_too(start_node: StartNode) -> None:
+    first = await start_node()
+    second = await start_node([first.address])
+    relay = RelayAddress(bytes(range(32)), ("127.0.0.1", 4001))
+    assert await second.announce(TOPIC, [], [relay]) == 1
+    (peer,) = await everything(first, TOPIC)
+    assert (peer.addresses, peer.relays) == ((), (relay,))
+    assert await second.announce(TOPIC, [HERE]) == 1
+    (peer,) = await everything(first, TOPIC)
+    assert (peer.addresses, peer.relays) == ((HERE,), ())
 
 
 async def test_two_nodes_and_an_ephemeral_reader(start_node: StartNode) -> None:

@@ -24,7 +24,7 @@ def record(
     addresses = () if withdrawn else (("1.2.3.4", 5),)
     expiry = int(NOW) + lifetime
     raw = b"%d %d %d %r" % (owner, seq, expiry, topic)
-    return Announcement(owner.to_bytes(32, "big"), topic, seq, expiry, addresses, raw)
+    return Announcement(owner.to_bytes(32, "big"), topic, seq, expiry, addresses, (), raw)
 
 
 def held(store: RecordStore, topic: bytes = TOPIC, at: float = NOW) -> set[int]:
