@@ -11,7 +11,7 @@ streams, and gives each to those it is for: channels to the swarms of feeds, pla
 streams to `listen`'s handler. One connection to a peer serves all feeds.
 
 Invariant: strangers cost a bounded number of handshakes and connections, and a peer that
-broke a rule is not dealt with for `BAN` seconds.
+broke a rule is not dealt with for a time: `net.admission` says how many and how long.
 Must not know messages, proofs or routing tables.
 """
 
@@ -29,6 +29,7 @@ from typing import Any, Self
 
 from feedlog import Feed, Store
 from net.addresses import Address, format_address, parse_address
+from net.admission import Admission, Admitted, Guest
 from net.carriers.base import Carrier
 from net.carriers.quic import QuicPort
 from net.carriers.tcp import TcpListener, listen_tcp
@@ -58,14 +59,8 @@ from net.swarm import Peer, Swarm
 STREAMS = "feedlog/stream/1"
 """What an initiator asks for in the handshake of a plain stream."""
 
-MAX_HANDSHAKES = 64
-"""Incoming streams that are not established; each may take ten seconds and a few KiB."""
-MAX_CONNECTIONS = 512
 MAX_DIALS = 8
 """Outgoing connections in the making."""
-
-BAN = 600.0
-MAX_BANNED = 1024
 
 POLL = 0.25
 """Seconds in which an append of another process is noticed."""
@@ -144,9 +139,9 @@ class Node:
         self._connections: dict[bytes, list[Connection]] = {}
         self._streams: set[SecureStream] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._handshakes = 0
+        self._admission = Admission()
+        self._arrived: dict[Guest, tuple[Carrier, asyncio.Task[None] | None]] = {}
         self._dials = asyncio.Semaphore(MAX_DIALS)
-        self._banned: dict[bytes, float] = {}
         self._joined = ""
         self._started = self._closed = False
 
@@ -204,6 +199,8 @@ class Node:
             self._listener.close()
         for remote in list(self._remotes.values()):
             await remote.close()
+        for carrier, _ in self._arrived.values():
+            carrier.abort()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -371,9 +368,12 @@ class Node:
         return [swarm for swarm in self._swarms.values() if swarm.sharing]
 
     async def _poll(self) -> None:
-        """Notice what other processes do with our feeds."""
+        """Notice what other processes do with our feeds, and who comes too slowly in."""
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(POLL)
+            self._admission.handle_timeout(loop.time())
+            self._admit()
             for swarm in list(self._swarms.values()):
                 if swarm.feed.head != swarm.core.standing.head:
                     swarm.changed()
@@ -428,21 +428,14 @@ class Node:
         swarm = peer.swarm
         error = peer.connection.error
         if isinstance(error, PeerError):
-            self._ban(peer.key)
+            self._admission.ban(peer.key, asyncio.get_running_loop().time())
         remote = self._remotes.get(swarm)
         if remote is not None:
             remote.attempts.append(f"{peer.key.hex()[:8]} left: {reason or 'no reason given'}")
             self._finders[swarm].wake()
 
-    def _ban(self, key: bytes) -> None:
-        now = asyncio.get_running_loop().time()
-        self._banned.pop(key, None)
-        self._banned[key] = now + BAN
-        while len(self._banned) > MAX_BANNED:
-            del self._banned[next(iter(self._banned))]
-
     def _is_banned(self, key: bytes) -> bool:
-        return self._banned.get(key, 0.0) > asyncio.get_running_loop().time()
+        return self._admission.is_banned(key, asyncio.get_running_loop().time())
 
     # Connections.
 
@@ -482,27 +475,48 @@ class Node:
 
     def _accepted(self, carrier: Carrier) -> None:
         """Take an incoming connection."""
-        busy = sum(map(len, self._connections.values())) + len(self._streams)
-        if self._closed or self._handshakes >= MAX_HANDSHAKES or busy >= MAX_CONNECTIONS:
+        now = asyncio.get_running_loop().time()
+        guest = None if self._closed else self._admission.arrive(carrier.address, now)
+        if guest is None:
             carrier.abort()
             return
-        self._run(self._welcome(carrier))
+        self._arrived[guest] = (carrier, None)
+        self._admit()
 
-    async def _welcome(self, carrier: Carrier) -> None:
-        self._handshakes += 1
+    def _admit(self) -> None:
+        """Begin the handshakes that have a place, and end those that have lost it."""
+        while (event := self._admission.next_event()) is not None:
+            carrier, task = self._arrived[event.guest]
+            if isinstance(event, Admitted):
+                task = self._run(self._welcome(event.guest, carrier))
+                self._arrived[event.guest] = (carrier, task)
+            else:
+                del self._arrived[event.guest]
+                carrier.abort()
+                if task is not None:
+                    task.cancel()
+
+    async def _welcome(self, guest: Guest, carrier: Carrier) -> None:
+        """Be a guest's host until it leaves."""
+        loop = asyncio.get_running_loop()
         try:
             stream = await accept_stream(carrier, self._key_pair, allow=self._allow_stream)
+            self._arrived.pop(guest, None)
+            self._admission.established(guest, loop.time())
+            self._admit()
+            if stream.protocol == CHANNELS:
+                self._connected(stream)
+            elif self._server is not None:
+                await self._serve(stream, self._server.handler)
+            else:
+                stream.close()
+            await stream.wait_closed()
         except NetError as error:
             log.debug("< no stream by %s: %s", carrier.description, error)
-            return
         finally:
-            self._handshakes -= 1
-        if stream.protocol == CHANNELS:
-            self._connected(stream)
-        elif self._server is not None:
-            await self._serve(stream, self._server.handler)
-        else:
-            stream.close()
+            self._arrived.pop(guest, None)
+            self._admission.left(guest, loop.time())
+            self._admit()
 
     def _allow_stream(self, key: bytes, protocol: str) -> bool | Awaitable[bool]:
         if self._is_banned(key):

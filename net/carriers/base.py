@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from net.addresses import Address
+
 HIGH_WATER = 256 << 10
 """Unsent bytes above which the writer is told to pause. Four records: enough to keep a
 link busy while the next are sealed, little enough that urgent messages are not late."""
@@ -52,6 +54,10 @@ class Carrier(Protocol):
     @property
     def description(self) -> str:
         """Which way the bytes go, for people: `tcp 192.0.2.1:4000`."""
+
+    @property
+    def address(self) -> Address | None:
+        """Where the other end is, as far as we see; None where that means nothing."""
 
     @property
     def binding(self) -> bytes:

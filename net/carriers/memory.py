@@ -28,6 +28,7 @@ class MemoryCarrier:
 
     def __init__(self, name: str, chunk: int) -> None:
         self.description = f"memory {name}"
+        self.address: None = None
         self.binding = b""
         self._chunk = chunk
         self._loop = asyncio.get_running_loop()

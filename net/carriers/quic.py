@@ -50,6 +50,11 @@ class QuicCarrier:
         """Which way the bytes go, for people."""
         return f"quic {format_address(self._link.path.address)}"
 
+    @property
+    def address(self) -> Address:
+        """Where the other end is; it may move."""
+        return self._link.path.address
+
     # What the carrier's user calls.
 
     def start(self, receiver: Receiver) -> None:

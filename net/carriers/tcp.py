@@ -12,6 +12,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from net.addresses import Address, canonical
 from net.carriers.base import HIGH_WATER, LOW_WATER, Receiver
 from net.errors import ConnectError, ListenError
 
@@ -30,6 +31,7 @@ class TcpCarrier(asyncio.BufferedProtocol):
     def __init__(self, accepted: Callable[[TcpCarrier], None] | None = None) -> None:
         self.binding = b""
         self.description = "tcp"
+        self.address: Address | None = None
         self._accepted = accepted
         self._receiver: Receiver | None = None
         self._buffer = bytearray(SMALL_READ_BUFFER)
@@ -91,7 +93,10 @@ class TcpCarrier(asyncio.BufferedProtocol):
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             # Bytes handed to the kernel cannot be overtaken by urgent ones: keep them few.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, HIGH_WATER)
-        self.description = f"tcp {format_address(transport.get_extra_info('peername'))}"
+        peer = transport.get_extra_info("peername")
+        self.description = f"tcp {format_address(peer)}"
+        if peer and "%" not in peer[0]:  # a link-local address says nothing without its link
+            self.address = canonical(peer[:2])
         if self._accepted is not None:
             self._accepted(self)
 
