@@ -79,3 +79,10 @@ def roots(length: int) -> list[NodeIndex]:
         result.append(NodeIndex(2 * start + width - 1))
         start += width
     return result
+
+
+def root_span(length: int, block: int) -> tuple[int, int]:
+    """Return the range of blocks below the root of a feed of `length` that is above a block."""
+    width = 1 << (length ^ block).bit_length() - 1  # the first bit that `length` has more
+    start = block & -width
+    return start, start + width

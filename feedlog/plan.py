@@ -75,9 +75,11 @@ class Question:
             ("hashes", self.hashes, self.length),
             ("anchors", self.anchors, self.since),
         ):
+            if not nodes:
+                continue
             if list(nodes) != sorted(set(nodes)):
                 raise ValueError(f"{name} must ascend: {nodes[:8]}")
-            if nodes and (nodes[0] < 0 or max(flat_tree.span(n)[1] for n in nodes) > limit):
+            if nodes[0] < 0 or max(flat_tree.span(n)[1] for n in nodes) > limit:
                 raise ValueError(f"{name} reach past the length {limit}")
 
 
@@ -116,6 +118,39 @@ def plan(question: Question) -> Steps:
         planner.derive(node)
         planner.steps.append((Step.CHECK, node))
     return planner.steps
+
+
+def given_nodes(question: Question) -> list[NodeIndex]:
+    """Return the nodes that a proof carries: those of the GIVEN steps of its plan, in their order.
+
+    Where all blocks lie to one side of what is trusted, these nodes are the perfect
+    subtrees that tile what is between the blocks, and no plan has to be drawn up.
+    """
+    pairs, length = question.blocks.pairs, question.length
+    at, end = (question.since, length) if question.signed else (0, 0)
+    if question.hashes or question.anchors or (pairs and pairs[0][0] < at):
+        return [index for step, index in plan(question) if step is Step.GIVEN]
+    nodes: list[NodeIndex] = []
+    for start, stop in pairs:
+        if start >= end:  # against a root that no range before needs
+            _tile(nodes, at, end)
+            at, _ = flat_tree.root_span(length, start)
+        _tile(nodes, at, start)
+        at = stop
+        if not question.signed and stop > end:
+            _, end = flat_tree.root_span(length, stop - 1)
+    _tile(nodes, at, end)
+    return nodes
+
+
+def _tile(nodes: list[NodeIndex], start: int, stop: int) -> None:
+    """Add the largest perfect subtrees that lie side by side in the blocks [start, stop)."""
+    while start < stop:
+        width = start & -start
+        if not 0 < width <= stop - start:
+            width = 1 << (stop - start).bit_length() - 1
+        nodes.append(NodeIndex(2 * start + width - 1))
+        start += width
 
 
 class _Planner:

@@ -25,7 +25,7 @@ from feedlog.hashing import HashSuite
 from feedlog.head import Head
 from feedlog.manifest import Manifest
 from feedlog.merkle import Roots, TreeNode
-from feedlog.plan import Question, Step, Steps, plan
+from feedlog.plan import Question, Step, Steps, given_nodes, plan
 from feedlog.proof_codec import MAX_BYTES
 from feedlog.ranges import Ranges
 
@@ -141,8 +141,7 @@ def build(
     signatures: tuple[tuple[int, bytes], ...] = (),
 ) -> Proof:
     """Assemble the proof that answers a question, reading its nodes in one call."""
-    given = [index for step, index in plan(question) if step is Step.GIVEN]
-    nodes = tuple(read_nodes(given))
+    nodes = tuple(read_nodes(given_nodes(question)))
     return Proof(question, fork, nodes, data, seek, manifest, signatures)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +47,15 @@ def test_roots_tile_the_feed(length: int) -> None:
     spans = [flat_tree.span(root) for root in flat_tree.roots(length)]
     assert [start for start, _ in spans] == [0, *[stop for _, stop in spans][:-1]][: len(spans)]
     assert (spans[-1][1] if spans else 0) == length
+
+
+@given(st.integers(min_value=1, max_value=2**40), st.randoms())
+def test_the_root_above_a_block(length: int, random: Random) -> None:
+    spans = [flat_tree.span(root) for root in flat_tree.roots(length)]
+    block = random.randrange(length)
+    assert [flat_tree.root_span(length, block)] == [
+        (start, stop) for start, stop in spans if start <= block < stop
+    ]
 
 
 def test_a_leaf_has_no_children() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedlog import flat_tree
-from feedlog.plan import Question, Step, plan
+from feedlog.plan import Question, Step, given_nodes, plan
 from feedlog.ranges import Ranges
 
 
@@ -54,3 +54,24 @@ def test_what_is_not_given_is_computed(length: int) -> None:
         given_nodes = sum(step is Step.GIVEN for step, _ in steps)
         joins = sum(step is Step.JOIN for step, _ in steps)
         assert joins + length.bit_count() == given_nodes + 1
+
+
+def given_by_the_plan(question: Question) -> list[int]:
+    return [index for step, index in plan(question) if step is Step.GIVEN]
+
+
+@given(questions())
+def test_the_given_nodes_are_those_of_the_plan(question: Question) -> None:
+    assert given_nodes(question) == given_by_the_plan(question)
+
+
+@pytest.mark.parametrize("length", range(1, 20))
+def test_the_given_nodes_of_every_range_are_those_of_the_plan(length: int) -> None:
+    for since in range(length + 1):
+        for start in range(length + 1):
+            for stop in range(start, length + 1):
+                for signed in {True, since != length}:
+                    question = Question(
+                        length=length, blocks=Ranges([(start, stop)]), since=since, signed=signed
+                    )
+                    assert given_nodes(question) == given_by_the_plan(question)
