@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal, Never, Protocol, TypeAlias, cast
@@ -68,6 +68,7 @@ class Carried(Protocol):
     """A reader as the map sees it."""
 
     txn: Transaction
+    generation: int
     closed: bool
     lost: str | None
     copy: lmdb.Environment | None
@@ -225,12 +226,15 @@ class MappedEnvironment:
         entry in the list of readers. The count of remaps tells: it is odd during one.
         """
         before = self._remaps
-        reader.txn = self.begin_read()
+        reader.txn = txn = self.begin_read()
+        with suppress(lmdb.Error):  # a remap may have ended it already
+            reader.generation = txn.id()
         handle = ref(reader, self._readers.discard)
         self._readers.add(handle)
         if before & 1 or before != self._remaps:
             with self.remapping:
                 reader.txn, reader.copy, reader.lost = self.begin_read(), None, None
+                reader.generation = reader.txn.id()
         return handle
 
     def untrack(self, handle: ref[Carried]) -> None:

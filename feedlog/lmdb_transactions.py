@@ -40,7 +40,7 @@ Operation = tuple[Callable[..., Any], tuple[Any, ...]]
 class LmdbReader:
     """One committed state. Used by one thread at a time, ended by leaving the `with` block."""
 
-    __slots__ = ("__weakref__", "_handle", "_mapped", "closed", "copy", "lost", "txn")
+    __slots__ = ("__weakref__", "_handle", "_mapped", "closed", "copy", "generation", "lost", "txn")
 
     def __init__(self, mapped: MappedEnvironment) -> None:
         self._mapped = mapped
@@ -48,6 +48,7 @@ class LmdbReader:
         self.lost: str | None = None
         self.copy: lmdb.Environment | None = None
         self.txn: Transaction
+        self.generation: int
         self._handle = mapped.begin_reader(self)
 
     def __enter__(self) -> Self:
@@ -102,6 +103,8 @@ class LmdbReader:
 
 class LmdbWriter:
     """The write transaction. Used by the thread that opened it."""
+
+    generation = None
 
     __slots__ = ("_journal", "_mapped", "broken", "thread", "txn")
 

@@ -10,6 +10,7 @@ stored was signed by a quorum. Must not know keys, signatures or proofs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from feedlog import flat_tree, layout
 from feedlog.errors import BlockMissing, CorruptError
@@ -19,6 +20,7 @@ from feedlog.have import Have
 from feedlog.head import Head
 from feedlog.layout import Record
 from feedlog.merkle import Roots, TreeNode
+from feedlog.node_cache import NodeCache
 from feedlog.ranges import Ranges
 from feedlog.storage import Reader, Writer
 
@@ -31,13 +33,14 @@ _NODE_LEVELS = layout.PLACE_BITS + 1
 class Log:
     """The entries of the feed with the given number in a store."""
 
-    __slots__ = ("_decoded", "have", "high", "low", "number")
+    __slots__ = ("_cache", "_decoded", "have", "high", "low", "number")
 
     def __init__(self, number: int, *, dense: bool) -> None:
         """Take the feed's number in the store, and whether it is written here."""
         self.number = number
         self.low, self.high = layout.bounds(number)
         self.have = Have(number, dense=dense)
+        self._cache = NodeCache()
         self._decoded: tuple[Entry, tuple[Head, int]] | None = None
 
     # Heads.
@@ -126,6 +129,12 @@ class Log:
             if index not in found:
                 raise BlockMissing(index, "tree node")
         return [found[index] for index in indexes]
+
+    def proof_nodes(self, reader: Reader, fork: int, indexes: list[NodeIndex]) -> list[TreeNode]:
+        """Return nodes as `nodes` does, of which those that proofs have in common are kept."""
+        if reader.generation is None:
+            return self.nodes(reader, indexes)
+        return self._cache.nodes(fork, indexes, partial(self.nodes, reader))
 
     def roots(self, reader: Reader, length: int, suite: HashSuite) -> Roots:
         """Return the roots of the first `length` blocks."""

@@ -42,11 +42,11 @@ class UndoLog:
 class MemoryReader:
     """One committed state. Used by one thread at a time, ended by leaving the `with` block."""
 
-    __slots__ = ("_log", "_storage")
+    __slots__ = ("_log", "_storage", "generation")
 
     def __init__(self, storage: MemoryStorage) -> None:
         self._storage = storage
-        self._log = storage.open_log()
+        self._log, self.generation = storage.open_log()
 
     def __enter__(self) -> Self:
         return self
@@ -77,6 +77,8 @@ class MemoryReader:
 
 class MemoryWriter:
     """The write transaction. Used by the thread that opened it."""
+
+    generation = None
 
     __slots__ = ("_changes", "_storage", "broken", "log", "thread")
 
@@ -209,13 +211,13 @@ class MemoryStorage:
         if writer.broken and not silent:
             raise StoreError("nothing was written, because a part of the transaction failed")
 
-    def open_log(self) -> UndoLog:
-        """Begin to remember the state of the latest commit."""
+    def open_log(self) -> tuple[UndoLog, int]:
+        """Begin to remember the state of the latest commit; return its number, too."""
         with self._step:
             self._require_open()
             log = UndoLog(SortedDict() if self.writer is None else self.writer.log.old.copy())
             self._logs.add(log)
-            return log
+            return log, self._commits
 
     def close_log(self, log: UndoLog) -> None:
         """Forget a state."""

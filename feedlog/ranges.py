@@ -17,12 +17,9 @@ class Ranges:
 
     def __init__(self, pairs: Iterable[tuple[int, int]] = ()) -> None:
         """Take any ranges in any order; empty ones vanish, touching ones merge."""
-        merged: list[tuple[int, int]] = []
-        for start, stop in sorted(pair for pair in pairs if pair[0] < pair[1]):
-            if merged and start <= merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
-            else:
-                merged.append((start, stop))
+        merged: list[tuple[int, int]] = [pair for pair in pairs if pair[0] < pair[1]]
+        if len(merged) > 1:
+            merged = _merged(sorted(merged))
         self.pairs = tuple(merged)
         self._starts = [start for start, _ in merged]
 
@@ -101,3 +98,13 @@ class Ranges:
     def stop(self) -> int:
         """One past the greatest index; 0 for the empty set."""
         return self.pairs[-1][1] if self.pairs else 0
+
+
+def _merged(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, stop in pairs:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
+        else:
+            merged.append((start, stop))
+    return merged

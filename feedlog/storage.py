@@ -20,6 +20,10 @@ MAX_KEY_SIZE = 511
 class Reader(Protocol):
     """One consistent state of the map."""
 
+    @property
+    def generation(self) -> int | None:
+        """The number of the commit that is shown; None inside of a write transaction."""
+
     def get(self, key: bytes) -> bytes | None:
         """Return a copy of the value, or None."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from io import BufferedReader
 from typing import overload
 
@@ -326,7 +327,7 @@ class View(ABC):
             return build(
                 question,
                 head.fork,
-                read_nodes=lambda indexes: self._log.nodes(reader, indexes),
+                read_nodes=partial(self._log.proof_nodes, reader, latest.fork),
                 data=data,
                 seek=seek,
                 manifest=self.manifest if signed else None,

@@ -44,6 +44,20 @@ def fill(storage: Storage, count: int = 1000) -> list[tuple[bytes, bytes]]:
     return items
 
 
+def test_readers_of_one_commit_have_its_number(storage: Storage) -> None:
+    fill(storage)
+    with storage.read() as first, storage.read() as second:
+        assert first.generation == second.generation == storage.generation()
+        with storage.write() as w:
+            assert w.generation is None
+            w.put_many([(b"k%d" % i, bytes(1000)) for i in range(1000)])  # a tiny map grows here
+            with storage.read() as third:
+                assert third.generation == first.generation
+        with storage.read() as fourth:
+            assert fourth.generation == storage.generation() != first.generation
+        assert first.generation == second.generation
+
+
 def test_a_value_is_read_back(storage: Storage) -> None:
     with storage.write() as w:
         w.put(b"a", b"1")
