@@ -4,7 +4,8 @@
     stream = await accept_stream(carrier, key_pair, allow=policy)  # somebody comes to us
     stream.write(b"hi"); await stream.drain(); await stream.read(65536); stream.close()
 
-The shell around `net.noise`: it moves bytes, keeps deadlines and applies back-pressure.
+The face of a `Line`, which is a carrier with its session: it keeps what was read until it
+is taken, keeps deadlines and applies back-pressure.
 A reader that stops reading stops the peer, through the carrier; `drain` waits for a peer
 that does not read. A layer that would rather be called than read (the channels do)
 attaches a consumer.
@@ -26,8 +27,9 @@ from typing import Protocol, Self
 
 from feedlog.keys import KeyPair
 from net.carriers.base import Carrier
-from net.errors import ClosedError, DeadlineError, HandshakeError, NetError, PeerError, RefusedError
-from net.noise import DataReceived, Established, NoiseSession, PeerIdentified, StreamEnded
+from net.errors import ClosedError, DeadlineError, HandshakeError, NetError, RefusedError
+from net.line import Line
+from net.noise import Established, NoiseSession, PeerIdentified
 
 HANDSHAKE_DEADLINE = 10.0
 """Seconds for a whole handshake: four round trips of a bad satellite link."""
@@ -148,6 +150,7 @@ class SecureStream:
     def __init__(self, carrier: Carrier, session: NoiseSession) -> None:
         self._carrier = carrier
         self._session = session
+        self._line = Line(carrier, session, self)
         self._loop = asyncio.get_running_loop()
         self._identified: asyncio.Future[PeerIdentified | None] = self._loop.create_future()
         self._ready: asyncio.Future[Established] = self._loop.create_future()
@@ -215,7 +218,7 @@ class SecureStream:
 
     async def begin(self) -> PeerIdentified | None:
         """Start the handshake; return who wants to be accepted, None where nobody asks."""
-        self._carrier.start(self)
+        self._carrier.start(self._line)
         self.flush()
         peer = await self._identified
         if peer is None:
@@ -227,7 +230,7 @@ class SecureStream:
         if self._error is not None:
             raise self._error
         self._session.accept(extra)
-        self._dispatch()
+        self._line.dispatch()
         self._carrier.resume_reading()
         await self._ready
 
@@ -275,6 +278,16 @@ class SecureStream:
         if self._closed.done():
             consumer.stream_lost(self._error)
 
+    def pause_reading(self) -> None:
+        """Let the peer wait: a consumer that cannot pass on what it gets."""
+        self._reading_paused = True
+        self._carrier.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self._reading_paused = False
+        self._carrier.resume_reading()
+
     async def _wait_for_data(self) -> None:
         while not self._chunks:
             if self._ended:
@@ -304,8 +317,7 @@ class SecureStream:
             n -= len(chunk)
             self._size -= len(chunk)
         if self._reading_paused and self._size < READ_LOW:
-            self._reading_paused = False
-            self._carrier.resume_reading()
+            self.resume_reading()
         if len(parts) == 1 and isinstance(parts[0], bytes):
             return parts[0]
         return b"".join(parts)
@@ -428,29 +440,47 @@ class SecureStream:
         self.close()
         await self.wait_closed()
 
-    # What the carrier calls.
+    # What the line calls.
 
-    def data_received(self, data: bytes | bytearray | memoryview) -> None:
-        """Take bytes of the carrier."""
-        if self._error is not None:
-            return
-        try:
-            self._session.receive_data(data)
-        except PeerError as error:
-            self._dispatch()
-            self._fail(error)
-        else:
-            self._dispatch()
+    def line_identified(self, peer: PeerIdentified) -> None:
+        """Learn who wants to be accepted."""
+        if not self._identified.done():
+            self._identified.set_result(peer)
 
-    def carrier_ended(self) -> None:
-        """Learn that the carrier carries no more to us."""
+    def line_established(self, peer: Established) -> None:
+        """Learn that the handshake is done."""
+        if not self._identified.done():
+            self._identified.set_result(None)
+        if not self._ready.done():
+            self._ready.set_result(peer)
+
+    def line_received(self, data: bytes) -> None:
+        """Take the plaintext of one record."""
+        if self._consumer is not None:
+            self._consumer.data_received(data)
+        elif not self._closing:
+            self._chunks.append(data)
+            self._size += len(data)
+            if self._size > READ_HIGH and not self._reading_paused:
+                self.pause_reading()
+            self._wake_reader()
+
+    def line_ended(self) -> None:
+        """Learn that the peer has ended its direction."""
+        self._ended = True
+        self._wake_reader()
+        if self._consumer is not None:
+            self._consumer.stream_ended()
+        if self._closing:
+            self._carrier.close()
+
+    def line_failed(self, error: NetError) -> None:
+        """Learn what the peer did wrong, or that the line was cut."""
         if self._error is None:
-            try:
-                self._session.receive_end()
-            except NetError as error:
-                self._fail(error)
+            self._error = error
+            self._wake_all()
 
-    def carrier_lost(self, error: Exception | None) -> None:
+    def line_lost(self, line: Line, error: Exception | None) -> None:  # noqa: ARG002 - there is one
         """Learn that the carrier is gone."""
         if self._close_timer is not None:
             self._close_timer.cancel()
@@ -468,13 +498,13 @@ class SecureStream:
         if self._consumer is not None:
             self._consumer.stream_lost(self._error)
 
-    def pause_writing(self) -> None:
+    def line_paused(self, line: Line) -> None:  # noqa: ARG002 - there is one
         """Learn that the carrier has enough to send."""
         self._writing_paused = True
         if self._consumer is not None:
             self._consumer.pause_writing()
 
-    def resume_writing(self) -> None:
+    def line_resumed(self, line: Line) -> None:  # noqa: ARG002 - there is one
         """Learn that the carrier has room."""
         self._writing_paused = False
         if self._close_timer is not None:
@@ -482,48 +512,6 @@ class SecureStream:
         self._wake_writers()
         if self._consumer is not None:
             self._consumer.resume_writing()
-
-    def _dispatch(self) -> None:
-        while (event := self._session.next_event()) is not None:
-            match event:
-                case DataReceived(data):
-                    self._deliver(data)
-                case PeerIdentified():
-                    self._carrier.pause_reading()
-                    if not self._identified.done():
-                        self._identified.set_result(event)
-                case Established():
-                    if not self._identified.done():
-                        self._identified.set_result(None)
-                    if not self._ready.done():
-                        self._ready.set_result(event)
-                case StreamEnded():
-                    self._end()
-        self.flush()
-
-    def _deliver(self, data: bytes) -> None:
-        if self._consumer is not None:
-            self._consumer.data_received(data)
-        elif not self._closing:
-            self._chunks.append(data)
-            self._size += len(data)
-            if self._size > READ_HIGH and not self._reading_paused:
-                self._reading_paused = True
-                self._carrier.pause_reading()
-            self._wake_reader()
-
-    def _end(self) -> None:
-        self._ended = True
-        self._wake_reader()
-        if self._consumer is not None:
-            self._consumer.stream_ended()
-        if self._closing:
-            self._carrier.close()
-
-    def _fail(self, error: NetError) -> None:
-        self._error = error
-        self._carrier.abort()
-        self._wake_all()
 
     def _wake_all(self) -> None:
         for future in (self._identified, self._ready):
