@@ -43,6 +43,9 @@ SHELL = (
     "net/connection.py",
     "net/dial.py",
     "net/discovery.py",
+    "net/combined.py",
+    "net/lan/discovery.py",
+    "net/lan/links.py",
     "net/carriers/*",
     "net/dht/node.py",
 )

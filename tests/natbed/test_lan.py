@@ -1,0 +1,32 @@
+"""Two hosts on one wire, with no DHT, no router's help and no way out, find each other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.natbed.bed import NatBed, run
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def neighbour(bed: NatBed, host: str, *arguments: str) -> subprocess.Popen[str]:
+    command = bed.command(host, sys.executable, "-m", "tests.natbed.neighbour", *arguments)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_feed_is_read_over_the_fence(worker_id: str) -> None:
+    with NatBed(f"lan{os.getpid()}{worker_id[:4]}") as bed:
+        for host in ("h1", "l1"):
+            run(*bed.command(host, "ip", "route", "del", "default"))
+        with neighbour(bed, "h1", "share") as sharer:
+            assert sharer.stdout is not None
+            key = sharer.stdout.readline().strip()
+            with neighbour(bed, "l1", "read", key) as reader:
+                said, _ = reader.communicate()
+            sharer.communicate()
+        assert said == "over the fence\n"

@@ -1,0 +1,70 @@
+"""Multicast sockets of this machine: on loopback, so that nobody else hears them."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+
+import pytest
+
+from net.errors import ListenError
+from net.lan.hashing import groups, network_key
+from net.lan.links import MulticastSocket, open_sockets
+
+
+def receive(sock: MulticastSocket) -> list[bytes]:
+    select.select([sock.socket], [], [], 5)
+    return [data for data, _ in sock.receive(64)]
+
+
+def test_processes_share_the_port() -> None:
+    group, _ = groups(network_key(os.urandom(8)))
+    one, two = MulticastSocket("127.0.0.1", group), MulticastSocket("127.0.0.1", group)
+    try:
+        one.send([b"a", b"b"])
+        assert receive(two) == [b"a", b"b"]
+        assert receive(one) == [b"a", b"b"]
+        assert one.interfaces == ["127.0.0.1"]
+        assert not one.refresh()
+    finally:
+        one.close()
+        two.close()
+
+
+def test_all_interfaces_include_loopback() -> None:
+    group, _ = groups(network_key(os.urandom(8)))
+    sock = MulticastSocket("0.0.0.0", group)
+    try:
+        assert "lo" in sock.interfaces
+        sock.send([b"a"])
+        assert b"a" in receive(sock)
+        assert not sock.refresh()
+    finally:
+        sock.close()
+
+
+def test_what_was_sent_to_us_alone_does_not_arrive() -> None:
+    group, _ = groups(network_key(os.urandom(8)))
+    sock = MulticastSocket("0.0.0.0", group)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        try:
+            stranger.sendto(b"unicast", ("127.0.0.1", 49738))
+            sock.send([b"mark"])
+            assert set(receive(sock)) == {b"mark"}
+        finally:
+            sock.close()
+
+
+def test_a_host_that_is_not_here_is_an_error() -> None:
+    group, v6 = groups(network_key(b""))
+    with pytest.raises(ListenError, match="no multicast to 239"):
+        MulticastSocket("203.0.113.254", group)
+    with pytest.raises(ValueError, match="all interfaces"):
+        MulticastSocket("::1", v6)
+
+
+def test_one_family_may_fail() -> None:
+    sockets, failures = open_sockets(["203.0.113.254", "127.0.0.1"], groups(network_key(b"x")))
+    assert len(sockets) == len(failures) == 1
+    sockets[0].close()
