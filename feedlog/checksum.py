@@ -11,6 +11,8 @@ Specified in docs/spec/store.md, "Values". Must not know transactions or files.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xxhash import xxh3_64_digest, xxh32_intdigest
 
 from feedlog.errors import CorruptError
@@ -22,6 +24,12 @@ CHECKSUM_SIZE = 4
 def seal(key: bytes, value: bytes) -> bytes:
     """Return the bytes to store for `value` under `key`."""
     return value + xxh3_64_digest(value, xxh32_intdigest(key))[:CHECKSUM_SIZE]
+
+
+def seal_many(keys: Sequence[bytes], values: Sequence[bytes]) -> list[bytes]:
+    """Return what `seal` gives for each pair: the short way for many."""
+    checks = map(xxh3_64_digest, values, map(xxh32_intdigest, keys))
+    return [value + check[:CHECKSUM_SIZE] for value, check in zip(values, checks, strict=True)]
 
 
 def unseal(key: bytes, sealed: bytes) -> bytes:

@@ -140,7 +140,7 @@ class Feed(View):
         without the secret key, `ForkConflict` for a feed with contradicting heads,
         `StoreError` where the disk refuses; then nothing was appended.
         """
-        plain = [self._checked_block(block) for block in blocks]
+        plain = self._checked(blocks)
         with self._storage.write() as writer:
             manifest, tail = self._writing(writer)
             start = tail.roots.length
@@ -150,8 +150,7 @@ class Feed(View):
                 raise ValueError(f"a feed holds at most {MAX_LENGTH} blocks")
             stored = self._stored(plain, start, tail.fork)
             roots = tail.roots.copy()
-            columns = roots.extend(stored)
-            self._log.append(writer, (start, columns), stored)
+            self._log.append(writer, roots.extend(stored), stored)
             self._commit(writer, manifest, roots, tail.fork)
         self._changed()
         return range(start, start + len(plain))
@@ -165,7 +164,7 @@ class Feed(View):
         """
         if self.manifest is None:
             raise ValueError("the feed's manifest, which names its signers, is not known yet")
-        plain = [self._checked_block(block) for block in blocks]
+        plain = self._checked(blocks)
         if not 1 <= len(plain) <= MAX_BLOCKS:
             raise ValueError(f"a draft has 1 to {MAX_BLOCKS} blocks, not {len(plain)}")
         base = self.prove() if self.head else None
@@ -256,15 +255,14 @@ class Feed(View):
         for callback in tuple(self._observers):
             callback()
 
-    def _checked_block(self, block: Block) -> bytes:
-        if not isinstance(block, bytes):
-            if not isinstance(block, bytearray | memoryview):
-                raise TypeError(f"a block is bytes, not {type(block).__name__}")
-            block = bytes(block)
+    def _checked(self, blocks: Iterable[Block]) -> list[bytes]:
+        """Return the blocks as bytes, or raise for one that cannot be stored."""
+        plain = [block if type(block) is bytes else _copied(block) for block in blocks]
         limit = MAX_BLOCK_SIZE - (OVERHEAD if self._cipher else 0)
-        if len(block) > limit:
-            raise ValueError(f"a block has at most {limit} bytes, not {len(block)}")
-        return block
+        largest = max(map(len, plain), default=0)
+        if largest > limit:
+            raise ValueError(f"a block has at most {limit} bytes, not {largest}")
+        return plain
 
     def _stored(self, plain: list[bytes], start: int, fork: int) -> list[bytes]:
         """Return blocks as they are stored from `start` on."""
@@ -441,3 +439,9 @@ class Feed(View):
             on_close()
 
         return snapshot.open(on_close=close)
+
+
+def _copied(block: Block) -> bytes:
+    if not isinstance(block, bytes | bytearray | memoryview):
+        raise TypeError(f"a block is bytes, not {type(block).__name__}")
+    return bytes(block)

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
+from typing import Protocol
 
 from blake3 import blake3
 
@@ -32,14 +34,25 @@ NAMESPACE_CONTEXT = "feedlog v1 secret of a namespace"
 assert len(HEAD_CONTEXT) == 24
 
 
+class Hash(Protocol):
+    """What hashlib and its like make of bytes."""
+
+    def digest(self) -> bytes:
+        """Return the hash: 32 bytes of every suite here."""
+
+
 @dataclass(frozen=True, slots=True)
 class HashSuite:
     """A hash function for trees, under the number by which manifests name it."""
 
     number: int
     name: str
-    digest: Callable[[bytes], bytes]
-    """Map any bytes to 32 bytes."""
+    new: Callable[[bytes], Hash]
+    """Hash any bytes."""
+
+    def digest(self, data: bytes) -> bytes:
+        """Map any bytes to 32 bytes."""
+        return self.new(data).digest()
 
     def leaf(self, block: bytes) -> bytes:
         """Hash one block: `H(0 || u64le size || block)`."""
@@ -60,16 +73,8 @@ class HashSuite:
         return self.digest(preimage)
 
 
-def _blake3(data: bytes) -> bytes:
-    return blake3(data).digest()
-
-
-def _blake2b(data: bytes) -> bytes:
-    return blake2b(data, digest_size=HASH_SIZE).digest()
-
-
-BLAKE3 = HashSuite(1, "blake3", _blake3)
-BLAKE2B = HashSuite(2, "blake2b", _blake2b)
+BLAKE3 = HashSuite(1, "blake3", blake3)
+BLAKE2B = HashSuite(2, "blake2b", partial(blake2b, digest_size=HASH_SIZE))
 SUITES = {suite.name: suite for suite in (BLAKE3, BLAKE2B)}
 SUITES_BY_NUMBER = {suite.number: suite for suite in SUITES.values()}
 

@@ -24,12 +24,12 @@ Where the record has the block's data, its leaf has no size: it is the data's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from feedlog.hashing import HASH_SIZE
 from feedlog.head import Head
 from feedlog.keys import SIGNATURE_SIZE
-from feedlog.merkle import TreeNode
+from feedlog.merkle import Run, TreeNode
 
 MAX_FEEDS = (1 << 24) - 2
 """The greatest number of a feed: the one after it ends its range of keys."""
@@ -191,6 +191,47 @@ def complete_record(column: list[TreeNode], block: bytes | None) -> bytes:
     if block is not None:
         parts.append(block)
     return b"".join(parts)
+
+
+def complete_records(run: Run, start: int, blocks: Sequence[bytes]) -> list[bytes]:
+    """Return the values of the records of adjacent blocks from `start` on: the way for batches.
+
+    All nodes that they complete are in the run, and all data stands inside. Blocks
+    that complete equally many nodes are spaced evenly, and so are their nodes on each
+    level: their records are joined from columns.
+    """
+    records = [b""] * len(blocks)
+    for top in range(len(run.levels)):
+        step = 2 << top
+        at = ((1 << top) - 1 - start) % step
+        data = blocks[at::step]
+        if not data:
+            continue
+        columns: list[list[bytes]] = []
+        widths: list[int] = []
+        for level in range(top, -1, -1):
+            left, sizes, hashes = run.levels[level]
+            stride = step >> level
+            first = (start + at >> level) - left
+            chosen = slice(first, first + stride * len(data), stride)
+            if level == top:
+                widths = _widths(sizes[chosen])
+            if level:
+                sized = zip(sizes[chosen], widths, strict=True)
+                columns.append([size.to_bytes(width, "little") for size, width in sized])
+            columns.append(hashes[chosen])
+        columns.append([_FLAG_BYTES[INLINE | width - 1] for width in widths])
+        columns.reverse()
+        records[at::step] = list(map(b"".join, zip(*columns, data, strict=True)))
+    return records
+
+
+def _widths(sizes: list[int]) -> list[int]:
+    """Return in how many bytes each of these sizes is written, in records of their own."""
+    width = _width(max(sizes))
+    if width == _width(min(sizes)):
+        return [width] * len(sizes)
+    return [_width(size) for size in sizes]
 
 
 def read_node(value: bytes, block: int, level: int) -> TreeNode | None:

@@ -54,20 +54,15 @@ class _Shown:
     def __init__(self, verified: Verified) -> None:
         self.hashes = verified.hashes
         self._nodes = verified.nodes
-        self._runs = sorted(verified.runs, key=lambda run: run[0])
-        self._starts = [start for start, _ in self._runs]
+        self._runs = sorted(verified.runs, key=lambda run: run.start)
+        self._starts = [run.start for run in self._runs]
 
     def get(self, index: NodeIndex) -> TreeNode | None:
         """Return a node, or None where it was not shown."""
         if index in self._nodes:
             return self._nodes[index]
-        block, level = flat_tree.last_block(index), flat_tree.level(index)
-        at = bisect_right(self._starts, block) - 1
-        if at < 0:
-            return None
-        start, columns = self._runs[at]
-        column = columns[block - start] if block < start + len(columns) else []
-        return column[level] if level < len(column) else None
+        at = bisect_right(self._starts, flat_tree.last_block(index)) - 1
+        return self._runs[at].get(index) if at >= 0 else None
 
 
 def _common(reader: Reader, log: Log, limit: int, shown: _Shown) -> int:

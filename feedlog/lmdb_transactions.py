@@ -21,11 +21,11 @@ from weakref import ref
 
 import lmdb
 
-from feedlog.checksum import seal, unseal
+from feedlog.checksum import seal, seal_many, unseal
 from feedlog.errors import StoreError
 from feedlog.lmdb_errors import explain
 from feedlog.lmdb_map import ENDED, MappedEnvironment, Transaction
-from feedlog.storage import check_key
+from feedlog.storage import check_key, check_keys
 from feedlog.transaction import Chunk, Entry, scan_chunks
 
 CHUNK_BYTES = 64 * 1024
@@ -149,8 +149,7 @@ class LmdbWriter:
 
     def put_many(self, items: Sequence[Entry]) -> None:
         """Insert or replace entries; ascending keys make it fast."""
-        for key, _ in items:
-            check_key(key)
+        check_keys(items)
         self._apply(LmdbWriter._put_many, tuple(items))
 
     def delete(self, key: bytes) -> bool:
@@ -199,12 +198,14 @@ class LmdbWriter:
             ((key, value),) = items
             self.txn.put(key, seal(key, value))
             return
+        keys, values = [key for key, _ in items], [value for _, value in items]
+        entries = zip(keys, seal_many(keys, values), strict=True)
         with self.txn.cursor() as cursor:
             aside = lift_followers(cursor, items)
             # Behind the last key of all, MDB_APPEND fills each page to the end: without it a
             # split takes the last entry along, which leaves 5 % of the space unused.
-            behind_all = ascending(items) and not cursor.set_range(items[0][0])
-            cursor.putmulti(((key, seal(key, value)) for key, value in items), append=behind_all)
+            behind_all = ascending(keys) and not cursor.set_range(keys[0])
+            cursor.putmulti(entries, append=behind_all)
             cursor.putmulti(aside)
 
     def _delete(self, key: bytes) -> bool:
@@ -265,12 +266,11 @@ def unchanged() -> int:
     return 0
 
 
-def ascending(items: Sequence[Entry]) -> bool:
-    """Tell whether there are entries and each key is greater than the one before.
+def ascending(keys: Sequence[bytes]) -> bool:
+    """Tell whether there are keys and each is greater than the one before.
 
     LMDB takes the caller's word for it and drops, silently, what is out of order.
     """
-    keys = [key for key, _ in items]
     return bool(keys) and all(map(lt, keys, keys[1:]))
 
 

@@ -19,15 +19,15 @@ from feedlog.hashing import HashSuite
 from feedlog.have import Have
 from feedlog.head import Head
 from feedlog.layout import Record
-from feedlog.merkle import Roots, TreeNode
+from feedlog.merkle import Roots, Run, TreeNode
 from feedlog.node_cache import NodeCache
 from feedlog.ranges import Ranges
 from feedlog.storage import Reader, Writer
 
 Entry = tuple[bytes, bytes]
-Run = tuple[int, list[list[TreeNode]]]
 
-_NODE_LEVELS = layout.PLACE_BITS + 1
+BATCH = 16
+"""From so many blocks on, their records are built a level at a time."""
 
 
 class Log:
@@ -144,12 +144,8 @@ class Log:
 
     def append(self, writer: Writer, run: Run, blocks: Sequence[bytes]) -> None:
         """Store new blocks at the end with all the nodes that they complete."""
-        start, columns = run
-        items: list[Entry] = []
-        for block, (column, data) in enumerate(zip(columns, blocks, strict=True), start):
-            self._add_complete(items, block, column, data)
-        writer.put_many(items)
-        self.have.appended(writer, start, start + len(columns))
+        writer.put_many(self._complete(run, run.start, blocks))
+        self.have.appended(writer, run.start, run.stop)
 
     def merge(
         self,
@@ -168,17 +164,19 @@ class Log:
             block, level = (index + width - 1) >> 1, width.bit_length() - 1
             columns.setdefault(block, {})[level] = node
         items: list[Entry] = []
-        for start, run in runs:
-            if len(run) == 1:  # its record is looked up below, which costs less than a scan
-                columns.setdefault(start, {}).update(enumerate(run[0]))
+        for run in runs:
+            if run.stop - run.start == 1:  # its record is looked up below: cheaper than a scan
+                columns.setdefault(run.start, {}).update(enumerate(run.column(run.start)))
                 continue
-            stored = self._stored_blocks(writer, start, start + len(run))
-            for block, column in enumerate(run, start):
-                if block in stored or len(column) < layout.full_levels(block):
-                    columns.setdefault(block, {}).update(enumerate(column))
-                else:
+            stored = self._stored_blocks(writer, run.start, run.stop)
+            if len(run.column(run.stop - 1)) < layout.full_levels(run.stop - 1):
+                stored.add(run.stop - 1)
+            for block in stored:
+                columns.setdefault(block, {}).update(enumerate(run.column(block)))
+            for start, stop in Ranges([(run.start, run.stop)]).minus(Ranges.of(stored)).pairs:
+                for block in range(start, stop):
                     columns.pop(block, None)
-                    self._add_complete(items, block, column, blocks[block])
+                items += self._complete(run, start, [blocks[at] for at in range(start, stop)])
         for block, levels in columns.items():
             record = self.record(writer, block) or Record(block, {})
             if not record.agrees_with(levels):
@@ -196,16 +194,21 @@ class Log:
         low, high = layout.record_key(self.number, start), layout.record_key(self.number, stop)
         return {layout.block_of(key) for key, _ in reader.scan(low, high)}
 
-    def _add_complete(
-        self, items: list[Entry], block: int, column: list[TreeNode], data: bytes
-    ) -> None:
-        """Add the entries of a block with its data and all the nodes that it completes."""
-        key = layout.record_key(self.number, block)
-        if len(data) <= layout.INLINE_SIZE:
-            items.append((key, layout.complete_record(column, data)))
-        else:
-            items.append((key, layout.complete_record(column, None)))
-            items.append((key + layout.DATA_SUFFIX, data))
+    def _complete(self, run: Run, start: int, blocks: Sequence[bytes]) -> list[Entry]:
+        """Return the entries of blocks from `start` on, with all the nodes that they complete."""
+        first = self.number << layout.PLACE_BITS | start + 1
+        places = range(first, first + len(blocks))
+        keys = [place.to_bytes(layout.KEY_SIZE, "big") for place in places]
+        if len(blocks) >= BATCH and max(map(len, blocks)) <= layout.INLINE_SIZE:
+            return list(zip(keys, layout.complete_records(run, start, blocks), strict=True))
+        items: list[Entry] = []
+        for block, (key, data) in enumerate(zip(keys, blocks, strict=True), start):
+            if len(data) <= layout.INLINE_SIZE:
+                items.append((key, layout.complete_record(run.column(block), data)))
+            else:
+                items.append((key, layout.complete_record(run.column(block), None)))
+                items.append((key + layout.DATA_SUFFIX, data))
+        return items
 
     def _merged(
         self, record: Record, levels: dict[int, TreeNode], data: bytes | None

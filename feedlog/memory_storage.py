@@ -25,7 +25,7 @@ from weakref import WeakSet
 from sortedcontainers import SortedDict  # type: ignore[import-untyped]  # it has no annotations
 
 from feedlog.errors import StoreError
-from feedlog.storage import check_key
+from feedlog.storage import check_key, check_keys
 from feedlog.transaction import Chunk, Entry, WriteBlock, scan_chunks
 
 
@@ -109,8 +109,7 @@ class MemoryWriter:
 
     def put_many(self, items: Sequence[Entry]) -> None:
         """Insert or replace entries."""
-        for key, _ in items:
-            check_key(key)
+        check_keys(items)
         for key, value in items:
             self._change(key, bytes(value))
 

@@ -24,7 +24,7 @@ from feedlog.flat_tree import NodeIndex
 from feedlog.hashing import HashSuite
 from feedlog.head import Head
 from feedlog.manifest import Manifest
-from feedlog.merkle import Roots, TreeNode
+from feedlog.merkle import Roots, Run, TreeNode, subtree
 from feedlog.plan import Question, Step, Steps, given_nodes, plan
 from feedlog.proof_codec import MAX_BYTES
 from feedlog.ranges import Ranges
@@ -126,8 +126,8 @@ class Verified:
     manifest: Manifest | None = field(repr=False)
     nodes: dict[NodeIndex, TreeNode] = field(repr=False)
     """Every node whose size and hash are shown, but those inside `runs`."""
-    runs: list[tuple[int, list[list[TreeNode]]]] = field(repr=False)
-    """Runs of blocks: the first index, and for each block the nodes it completes, leaf first."""
+    runs: list[Run] = field(repr=False)
+    """What runs of adjacent blocks complete."""
 
 
 def build(
@@ -233,7 +233,7 @@ class _Execution:
         self.stack: list[TreeNode] = []
         self.values: dict[NodeIndex, TreeNode] = {}
         self.sizeless: set[NodeIndex] = set()
-        self.runs: list[tuple[int, list[list[TreeNode]]]] = []
+        self.runs: list[Run] = []
 
     def execute(self, steps: Steps) -> None:
         given = {index for step, index in steps if step is Step.GIVEN}
@@ -269,10 +269,9 @@ class _Execution:
 
     def _subtree(self, index: NodeIndex) -> TreeNode:
         start, stop = flat_tree.span(index)
-        roots = Roots(self.suite)
-        columns = roots.extend([self.blocks[block] for block in range(start, stop)])
-        self.runs.append((start, columns))
-        return roots.nodes[0]
+        root, run = subtree(self.suite, start, [self.blocks[at] for at in range(start, stop)])
+        self.runs.append(run)
+        return root
 
     def locate(self, byte_offset: int) -> tuple[int, int]:
         """Return the block of the proof with this byte, and the byte's place in it.
@@ -292,10 +291,8 @@ class _Execution:
     def _sizes(self) -> dict[NodeIndex, int]:
         """Return the sizes of all nodes that are trusted, given or computed."""
         sizes = {index: size for index, (size, _) in {**self.trusted, **self.values}.items()}
-        for start, columns in self.runs:
-            for block, column in enumerate(columns, start):
-                for level, (size, _) in enumerate(column):
-                    sizes[flat_tree.node(level, block >> level)] = size
+        for run in self.runs:
+            sizes.update((index, size) for index, (size, _) in run.nodes())
         return sizes
 
     def _byte_offset(self, block: int, sizes: Mapping[NodeIndex, int]) -> int:

@@ -9,7 +9,7 @@ Knows bytes only. Must not know feeds, blocks or trees.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -81,3 +81,9 @@ def check_key(key: bytes) -> None:
     """Raise `ValueError` unless the key has 1 to 511 bytes."""
     if not 0 < len(key) <= MAX_KEY_SIZE:
         raise ValueError(f"a key has 1 to {MAX_KEY_SIZE} bytes, not {len(key)}")
+
+
+def check_keys(items: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raise `ValueError` unless all keys have 1 to 511 bytes: looks at one of each size."""
+    for key in {len(key): key for key, _ in items}.values():
+        check_key(key)

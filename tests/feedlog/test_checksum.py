@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedlog.checksum import CHECKSUM_SIZE, seal, unseal
+from feedlog.checksum import CHECKSUM_SIZE, seal, seal_many, unseal
 from feedlog.errors import CorruptError
 
 
@@ -17,6 +17,12 @@ def test_a_sealed_value_comes_back(key: bytes, value: bytes) -> None:
     sealed = seal(key, value)
     assert len(sealed) == len(value) + CHECKSUM_SIZE
     assert unseal(key, sealed) == value
+
+
+@given(st.lists(st.tuples(st.binary(max_size=9), st.binary(max_size=40))))
+def test_many_are_sealed_as_one_is(entries: list[tuple[bytes, bytes]]) -> None:
+    keys, values = [key for key, _ in entries], [value for _, value in entries]
+    assert seal_many(keys, values) == [seal(key, value) for key, value in entries]
 
 
 def test_the_specification_shows_these_bytes() -> None:

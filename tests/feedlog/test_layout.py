@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedlog import layout
+from feedlog.hashing import BLAKE3
 from feedlog.head import Head
 from feedlog.layout import Record
-from feedlog.merkle import TreeNode
+from feedlog.merkle import Roots, TreeNode
 from feedlog.proof_codec import MAX_FORK, MAX_LENGTH
 
 BLOCK_INDEXES = st.integers(0, 200) | st.integers(0, MAX_LENGTH - 1)
@@ -62,6 +63,25 @@ def test_the_short_way_to_write_is_the_long_way(
     outside = Record(block, nodes, outside=True)
     assert layout.complete_record(column, data) == inside.to_bytes()
     assert layout.complete_record(column, None) == outside.to_bytes()
+
+
+@given(
+    st.integers(0, 100),
+    st.lists(st.sampled_from([0, 1, 100, 255, 256, 1024]).map(bytes), min_size=1, max_size=70),
+    st.data(),
+)
+def test_the_way_for_batches_is_the_short_way(
+    start: int, blocks: list[bytes], data: st.DataObject
+) -> None:
+    roots = Roots(BLAKE3)
+    roots.extend([b"%d" % i for i in range(start)])
+    run = roots.extend(blocks)
+    skipped = data.draw(st.integers(0, len(blocks) - 1))
+    chosen = blocks[skipped : data.draw(st.integers(skipped + 1, len(blocks)))]
+    assert layout.complete_records(run, start + skipped, chosen) == [
+        layout.complete_record(run.column(block), data)
+        for block, data in enumerate(chosen, start + skipped)
+    ]
 
 
 @given(st.integers(1, layout.MAX_FEEDS), BLOCK_INDEXES, BLOCK_INDEXES, st.integers(0, 2**32 - 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from feedlog import flat_tree, layout
@@ -11,7 +13,7 @@ from feedlog.hashing import BLAKE3
 from feedlog.head import Head
 from feedlog.log import Log
 from feedlog.memory_storage import MemoryStorage, MemoryWriter
-from feedlog.merkle import Roots
+from feedlog.merkle import Roots, TreeNode, subtree
 from feedlog.ranges import Ranges
 from tests.reference import merkle as reference
 
@@ -30,7 +32,7 @@ def writer() -> MemoryWriter:
 
 def written(writer: MemoryWriter, blocks: list[bytes] = BLOCKS, number: int = 3) -> Log:
     log = Log(number, dense=True)
-    log.append(writer, (0, Roots(BLAKE3).extend(blocks)), blocks)
+    log.append(writer, Roots(BLAKE3).extend(blocks), blocks)
     return log
 
 
@@ -125,32 +127,57 @@ def test_data_that_is_gone(writer: MemoryWriter) -> None:
         log.block(writer, 0)
 
 
+def subtree_roots(blocks: list[bytes], length: int) -> list[tuple[NodeIndex, TreeNode]]:
+    run = Roots(BLAKE3).extend(blocks[:length])
+    return [(index, node) for index, node in run.nodes() if index in flat_tree.roots(length)]
+
+
 class TestMerging:
     def test_nodes_then_blocks(self, writer: MemoryWriter) -> None:
         log = Log(3, dense=False)
-        columns = Roots(BLAKE3).extend(BLOCKS)
+        pair, one = subtree(BLAKE3, 2, BLOCKS[2:4])[1], subtree(BLAKE3, 2, BLOCKS[2:3])[1]
         assert log.merge(writer, NODES, [], {})
         assert log.nodes(writer, sorted(NODES)) == [NODES[index] for index in sorted(NODES)]
         assert log.have.ranges(writer, 13) == Ranges()
-        assert log.merge(writer, {}, [(2, columns[2:4])], {2: BLOCKS[2], 3: BLOCKS[3]})
-        assert log.merge(writer, {}, [(2, columns[2:3])], {2: BLOCKS[2]})
+        assert log.merge(writer, {}, [pair], {2: BLOCKS[2], 3: BLOCKS[3]})
+        assert log.merge(writer, {}, [one], {2: BLOCKS[2]})
         assert log.have.ranges(writer, 13) == Ranges([(2, 4)])
         assert [log.block(writer, i) for i in (1, 2, 3)] == [None, BLOCKS[2], BLOCKS[3]]
 
     def test_complete_runs_are_stored_as_an_append_stores_them(self, writer: MemoryWriter) -> None:
-        columns = Roots(BLAKE3).extend(BLOCKS)
         log = Log(4, dense=False)
-        assert log.merge(writer, {}, [(0, columns)], dict(enumerate(BLOCKS)))
+        run = Roots(BLAKE3).extend(BLOCKS)
+        assert log.merge(writer, {}, [run], dict(enumerate(BLOCKS)))
         appended = written(writer)
         assert [(key[3:], value) for key, value in log.entries(writer)] == [
             (key[3:], value) for key, value in appended.entries(writer)
         ]
 
+    @pytest.mark.parametrize("known", [(), (0,), (5,), (7,), (0, 3, 4, 15), range(16)])
+    @pytest.mark.parametrize("start", [0, 16])
+    def test_a_run_around_blocks_that_are_stored(
+        self, writer: MemoryWriter, start: int, known: Sequence[int]
+    ) -> None:
+        blocks = [b"block %d" % at * (at % 5) for at in range(start + 16)]
+        roots = Roots(BLAKE3, start, [node for _, node in subtree_roots(blocks, start)])
+        whole = roots.extend(blocks[start:])
+        _, run = subtree(BLAKE3, start, blocks[start:])
+        log = Log(4, dense=False)
+        for at in known:
+            _, one = subtree(BLAKE3, start + at, [blocks[start + at]])
+            assert log.merge(writer, {}, [one], {start + at: blocks[start + at]})
+        assert log.merge(writer, {}, [run], dict(enumerate(blocks[start:], start)))
+        assert log.have.ranges(writer, start + 16) == Ranges([(start, start + 16)])
+        for index, node in whole.nodes():
+            assert run.get(index) in {node, None}
+            assert log.find_nodes(writer, [index]) == ({index: node} if run.get(index) else {})
+        assert [log.block(writer, at) for at in range(start, start + 16)] == blocks[start:]
+
     def test_a_large_block_takes_its_own_entry(self, writer: MemoryWriter) -> None:
         log = Log(3, dense=False)
-        columns = Roots(BLAKE3).extend([b"a", LARGE])
+        _, run = subtree(BLAKE3, 1, [LARGE])
         for _ in range(2):
-            assert log.merge(writer, {}, [(1, columns[1:])], {1: LARGE})
+            assert log.merge(writer, {}, [run], {1: LARGE})
             assert log.block(writer, 1) == LARGE
         assert sizes(writer, log) == [8, 9]
 
@@ -162,6 +189,6 @@ class TestMerging:
         size, digest = NODES[node]
         for forged in ((size + 1, digest), (size, digest[::-1])):
             assert not log.merge(writer, {node: forged}, [], {})
-        columns = Roots(BLAKE3).extend([b"forged"])
-        assert not log.merge(writer, {}, [(0, columns)], {0: b"forged"})
+        _, run = subtree(BLAKE3, 0, [b"forged"])
+        assert not log.merge(writer, {}, [run], {0: b"forged"})
         assert list(log.entries(writer)) == before

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedlog import flat_tree
+from feedlog import flat_tree, layout
 from feedlog.hashing import BLAKE2B, BLAKE3, SUITES, HashSuite
-from feedlog.merkle import Roots
+from feedlog.merkle import Roots, subtree
 from tests.reference import merkle as reference
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors/hypercore_tree.json").read_text())
@@ -40,15 +40,46 @@ def test_equals_the_reference_however_the_blocks_are_batched(
 
 def test_each_block_completes_the_nodes_that_the_index_arithmetic_says() -> None:
     blocks = vector_blocks(64)
-    columns = Roots(BLAKE3).extend(blocks)
+    run = Roots(BLAKE3).extend(blocks)
     expected = reference.nodes(BLAKE3, blocks)
     seen = {}
-    for block, column in enumerate(columns):
-        for level, node in enumerate(column):
+    for block in range(64):
+        for level, node in enumerate(run.column(block)):
             index = flat_tree.node(level, block >> level)
             assert flat_tree.last_block(index) == block
             seen[index] = node
     assert seen == {index: (node.size, node.digest) for index, node in expected.items()}
+    assert seen == dict(run.nodes())
+
+
+@given(st.integers(0, 40), st.lists(st.binary(max_size=40), max_size=70))
+def test_a_run_has_the_nodes_that_its_blocks_complete(start: int, blocks: list[bytes]) -> None:
+    before = [b"%d" % i for i in range(start)]
+    roots = Roots(BLAKE3)
+    roots.extend(before)
+    run = roots.extend(blocks)
+    assert (run.start, run.stop) == (start, start + len(blocks))
+    known = {i: (n.size, n.digest) for i, n in reference.nodes(BLAKE3, before + blocks).items()}
+    for index, node in known.items():
+        assert run.get(index) == (node if flat_tree.last_block(index) >= start else None)
+    for block in range(run.start, run.stop):
+        levels = range(layout.full_levels(block))
+        expected = [known[flat_tree.node(level, block >> level)] for level in levels]
+        assert run.column(block) == expected
+
+
+@pytest.mark.parametrize("start", [0, 8, 16, 24, 56])
+@pytest.mark.parametrize("width", [1, 2, 4, 8])
+def test_a_subtree_is_that_of_the_whole_tree(start: int, width: int) -> None:
+    blocks = vector_blocks(64)
+    known = {i: (n.size, n.digest) for i, n in reference.nodes(BLAKE3, blocks).items()}
+    root, run = subtree(BLAKE3, start, blocks[start : start + width])
+    top = flat_tree.node(width.bit_length() - 1, start // width)
+    assert root == known[top] == run.get(top)
+    assert run.get(flat_tree.parent(top)) is None
+    nodes = dict(run.nodes())
+    assert nodes == {index: known[index] for index in nodes}
+    assert len(nodes) == 2 * width - 1
 
 
 def test_a_copy_grows_on_its_own() -> None:

@@ -68,15 +68,9 @@ def check(proof: Proof) -> None:
     assert verified.blocks == {i: BLOCKS[i] for i in proof.question.blocks}
     for index, node in verified.nodes.items():
         assert node == tree(proof.length)[index]
-    for start, columns in verified.runs:
-        for block, column in enumerate(columns, start):
-            for level, node in enumerate(column):
-                assert (
-                    node
-                    == tree(proof.length)[
-                        NodeIndex((block >> level << level + 1) + (1 << level) - 1)
-                    ]
-                )
+    for run in verified.runs:
+        for index, node in run.nodes():
+            assert node == tree(proof.length)[index]
 
 
 ALL_CUTS_TO = 10
