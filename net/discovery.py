@@ -51,3 +51,21 @@ class Discovery(Protocol):
 
     async def close(self) -> None:
         """Stop announcing and looking. Closing twice is harmless."""
+
+
+class Introducer(Protocol):
+    """A way to reach somebody behind a router: others pass one message on, and one back."""
+
+    async def introduce(
+        self,
+        topic: bytes,
+        public_key: bytes,
+        message: bytes,
+        *,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the error says who is silent
+    ) -> bytes:
+        """Return the answer of who announces a topic to a message of 1 to 512 bytes.
+
+        Raises `NotFound` when nobody holds its announcement, `RefusedError` when it takes no
+        messages or those who hold it pass none on, and `DeadlineError` when it is silent.
+        """

@@ -9,6 +9,7 @@ that nobody waits for any more ends the same way, so nothing leaks.
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 
 from net.addresses import Address
@@ -33,27 +34,20 @@ class Call:
 
 
 class Calls:
-    """The calls that await an answer, oldest first."""
+    """The calls that await an answer."""
 
     def __init__(self) -> None:
         self._calls: dict[bytes, Call] = {}
+        self._deadlines: list[tuple[float, bytes]] = []
+        """A heap; calls that were answered stay in it until their deadline."""
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def begin(
-        self,
-        message_id: bytes,
-        address: Address,
-        arguments: Arguments,
-        contact: Contact | None,
-        operation: int,
-        now: float,
-    ) -> Call:
+    def begin(self, call: Call) -> None:
         """Note a request that is being sent now."""
-        call = Call(message_id, address, arguments, contact, operation, now + HARD_TIMEOUT)
-        self._calls[message_id] = call
-        return call
+        self._calls[call.message_id] = call
+        heapq.heappush(self._deadlines, (call.deadline, call.message_id))
 
     def match(self, message_id: bytes, address: Address) -> Call | None:
         """Return and end the call that a response from `address` answers, if there is one."""
@@ -63,17 +57,16 @@ class Calls:
         return self._calls.pop(message_id)
 
     def expire(self, now: float) -> list[Call]:
-        """Return and end the calls whose time is over."""
+        """Return and end the calls whose time is over, those that end first."""
         over = []
-        for call in self._calls.values():
-            if call.deadline > now:
-                break  # all calls have the same time, so the first begun ends first
-            over.append(call)
-        for call in over:
-            del self._calls[call.message_id]
+        while self._deadlines and self._deadlines[0][0] <= now:
+            call = self._calls.pop(heapq.heappop(self._deadlines)[1], None)
+            if call is not None:
+                over.append(call)
         return over
 
     def next_deadline(self) -> float | None:
         """Return when `expire` will have something to do."""
-        first = next(iter(self._calls.values()), None)
-        return None if first is None else first.deadline
+        while self._deadlines and self._deadlines[0][1] not in self._calls:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None

@@ -19,28 +19,32 @@ from dataclasses import dataclass
 from random import Random
 
 from feedlog.errors import DecodeError
-from feedlog.keys import KeyPair, verify
-from net.addresses import Address, RelayAddress, canonical, family, pack_address, reach
-from net.dht.calls import Call, Calls
-from net.dht.hashing import ID_SIZE, TOPIC_SIZE, node_id, ping_signable
+from feedlog.keys import KeyPair
+from net.addresses import Address, RelayAddress, canonical, family, reach
+from net.dht.acquaintance import Acquaintance
+from net.dht.announcer import Announcer
+from net.dht.calls import HARD_TIMEOUT, Call
+from net.dht.exchange import Exchange
+from net.dht.hashing import TOPIC_SIZE, node_id
+from net.dht.introducing import INTRODUCE_TIMEOUT, Introducing
+from net.dht.introductions import Asker
 from net.dht.messages import (
-    MESSAGE_ID_SIZE,
-    Announce,
-    Arguments,
+    MAX_MESSAGE,
     Code,
     Contact,
     Found,
+    Introduce,
+    Introduced,
     Ping,
-    Pong,
     Request,
     Response,
     decode_body,
-    decode_datagram,
-    encode_request,
+    procedure,
 )
+from net.dht.messenger import Introduction, Messenger
 from net.dht.observations import Observations
 from net.dht.operations import Explore, Join, Operation, Publish, Search, To
-from net.dht.publications import NEWCOMER_AFTER, Publications
+from net.dht.publications import NEWCOMER_AFTER
 from net.dht.query import WANT, Query
 from net.dht.records import Announcement, fitting
 from net.dht.responder import Responder
@@ -51,14 +55,8 @@ from net.dht.suspects import Suspects
 MAX_OPERATIONS = 32
 """Operations that run at a time; more wait their turn, so that a node's own bursts stay small."""
 
-MAX_VERIFYING = 32
-"""Newcomers pinged at a time because they asked us something; the others may come by again."""
-
 UPKEEP = 15.0
 """Seconds between two looks at what is due."""
-
-STALE_AFTER = 300.0
-"""Seconds of silence after which a contact is pinged."""
 
 EXPLORE_EVERY = 60.0
 """Seconds between two crawls into a part of the id space where we know few."""
@@ -86,11 +84,21 @@ class Finished:
     answers: int
     """Nodes that answered the crawl (and, of a join, bootstrap nodes reached)."""
     stored: int = 0
+    """Nodes that hold the record (and, of an introduction, that were asked to pass it on)."""
     silent: int = 0
     refusals: tuple[tuple[Code, int], ...] = ()
 
 
-Event = Discovered | Finished
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The announcer has answered the message of an operation."""
+
+    operation: int
+    answer: bytes
+
+
+Event = Discovered | Answered | Finished
+"""What an operation leads to; an `Introduction` comes of itself."""
 
 
 class DhtCore:
@@ -110,6 +118,7 @@ class DhtCore:
         unix: float,
         families: frozenset[int] = frozenset((4,)),
         ephemeral: bool = False,
+        introductions: bool = False,
     ) -> None:
         self.id = node_id(node_key.public_key)
         self.table = Table(self.id)
@@ -120,17 +129,25 @@ class DhtCore:
         self._families = families
         self._sender = b"" if ephemeral else self.id
         self._responder = Responder(node_key, self.table, secret, rng)
-        self._calls = Calls()
+        self._exchange = Exchange(rng, self.counters)
+        self._acquaintance = Acquaintance(self.table, self._exchange, self._sender, rng)
         self._operations: dict[int, Operation] = {}
         self._queue: deque[tuple[int, Operation]] = deque()
         self._numbers = 0
         self._bootstrap: tuple[Address, ...] = ()
-        self._publications = Publications(key_pair, rng)
-        self._verifying: dict[Address, bytes] = {}
         self._suspects = Suspects()
         self._observations = Observations()
-        self._outbox: list[tuple[bytes, Address]] = []
-        self._events: deque[Event] = deque()
+        self._events: deque[Event | Introduction] = deque()
+        self._messenger = Messenger(
+            self._exchange,
+            self._responder.store,
+            sender=self._sender,
+            public_key=key_pair.public_key,
+            secret=secret,
+            takes=introductions,
+            deliver=self._events.append,
+        )
+        self._announcer = Announcer(key_pair, rng, self._messenger, introductions=introductions)
         self._upkeep = now + UPKEEP
         self._explore_next = now + EXPLORE_EVERY
 
@@ -140,38 +157,36 @@ class DhtCore:
         """Take a datagram that came from an address."""
         try:
             address = canonical(address)
-            message = decode_datagram(data)
-            if isinstance(message, Response):
-                self._receive_response(message, address, now)
-            else:
+            message = self._exchange.receive(data, address)
+            if isinstance(message, Request):
                 self._receive_request(message, len(data), address, now)
+            elif message is not None:
+                self._receive_response(*message, now)
         except (DecodeError, ValueError):
             self.counters["malformed"] += 1
 
     def datagrams_to_send(self) -> list[tuple[bytes, Address]]:
         """Return the datagrams to send, oldest first, and forget them."""
-        outbox, self._outbox = self._outbox, []
-        return outbox
+        return self._exchange.datagrams_to_send()
 
-    def next_event(self) -> Event | None:
+    def next_event(self) -> Event | Introduction | None:
         """Return the oldest event that has not been returned."""
         return self._events.popleft() if self._events else None
 
     def next_timeout(self) -> float:
         """Return when `handle_timeout` wants to be called at the latest."""
-        times = [self._upkeep]
-        deadline = self._calls.next_deadline()
-        if deadline is not None:
-            times.append(deadline)
-        times += [t for o in self._operations.values() if (t := o.next_timeout()) is not None]
-        return min(times)
+        times = [o.next_timeout() for o in self._operations.values()]
+        times += [self._upkeep, self._exchange.next_deadline(), self._announcer.next_ping()]
+        return min(time for time in times if time is not None)
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due by `now`."""
-        for call in self._calls.expire(now):
+        for call in self._exchange.expire(now):
             self._lost(call, now)
         for number in list(self._operations):
             self._advance(number, now)
+        for contact in self._announcer.pings(now):
+            self._acquaintance.ping(contact, now)
         if now >= self._upkeep:
             self._upkeep = now + UPKEEP * self._rng.uniform(0.9, 1.1)
             self._keep_up(now)
@@ -207,14 +222,34 @@ class DhtCore:
             raise ValueError("an announcement has an address or a relay")
         waits = [RelayAddress(key, canonical(address)) for key, address in relays]
         chosen = fitting([canonical(address) for address in addresses], waits)
-        self._publications.put(topic, chosen, now, waits)
+        self._announcer.publications.put(topic, chosen, now, waits)
         return self._publish(topic, now)
 
     def withdraw(self, topic: bytes, now: float) -> int:
         """Take an announcement back: the nodes that hold it are told."""
         _check_topic(topic)
-        self._publications.drop(topic)
+        self._announcer.publications.drop(topic)
         return self._publish(topic, now)
+
+    def introduce(self, topic: bytes, public_key: bytes, message: bytes, now: float) -> int:
+        """Have a message passed to somebody who announces a topic: `Answered`, `Finished`.
+
+        Those who hold the announcement pass it on, if the announcer takes introductions.
+        """
+        _check_topic(topic)
+        if len(public_key) != 32:
+            raise ValueError(f"a public key has 32 bytes, not {len(public_key)}")
+        if not 1 <= len(message) <= MAX_MESSAGE:
+            raise ValueError(f"a message has 1..{MAX_MESSAGE} bytes, not {len(message)}")
+        way = self._messenger.way(topic, public_key, self._unix(now))
+        query = self._query(topic, now)
+        return self._begin(Introducing(self._sender, query, public_key, message, way), now)
+
+    def answer(self, number: int, answer: bytes | None) -> None:
+        """Answer an `Introduction`; None is silence."""
+        if answer is not None and not 1 <= len(answer) <= MAX_MESSAGE:
+            raise ValueError(f"an answer has 1..{MAX_MESSAGE} bytes, not {len(answer)}")
+        self._messenger.answer(number, answer)
 
     def set_clock(self, now: float, unix: float) -> None:
         """Say what time of day it is, in Unix seconds.
@@ -225,14 +260,16 @@ class DhtCore:
         jumped = abs(unix - now - self._unix_offset) > CLOCK_JUMP
         self._unix_offset = unix - now
         if jumped:
-            self._publications.hurry(now, held_too=True)
+            self._announcer.publications.hurry(now, held_too=True)
             self._upkeep = now
 
     def cancel(self, number: int, now: float) -> None:
         """Stop an operation: no event of it comes any more."""
         self._operations.pop(number, None)
         self._queue = deque(item for item in self._queue if item[0] != number)
-        self._events = deque(event for event in self._events if event.operation != number)
+        kept = [e for e in self._events if isinstance(e, Introduction) or e.operation != number]
+        self._events.clear()
+        self._events.extend(kept)
         self._start_waiting(now)
 
     @property
@@ -253,25 +290,42 @@ class DhtCore:
     # -- what arrives -----------------------------------------------------------------
 
     def _receive_request(self, request: Request, size: int, address: Address, now: float) -> None:
-        answer, code = self._responder.answer(request, size, address, now, self._unix(now))
-        self.counters[f"refused {code.name}" if code else "answered"] += 1
-        if answer is None:
-            self.counters["answer too large"] += 1
-            return
-        self._outbox.append((answer, address))
+        if isinstance(request.arguments, Introduce | Introduced):
+            if not self._carry(request, size, address, now):
+                return
+        else:
+            answer, code = self._responder.answer(request, size, address, now, self._unix(now))
+            self.counters[f"refused {code.name}" if code else "answered"] += 1
+            if answer is None:
+                self.counters["answer too large"] += 1
+                return
+            self._exchange.send(answer, address)
         self._suspects.clear(address)
-        if request.arguments.sender and len(self._verifying) < MAX_VERIFYING:
-            self._consider(Contact(request.arguments.sender, address), now)
+        self._acquaintance.came(request.arguments.sender, address, now)
 
-    def _receive_response(self, response: Response, address: Address, now: float) -> None:
-        call = self._calls.match(response.message_id, address)
-        if call is None:
-            self.counters["unmatched"] += 1
-            return
-        self._suspects.clear(address)
+    def _carry(self, request: Request, size: int, address: Address, now: float) -> bool:
+        """Do what a request that carries a message asks for; False when it is not answered."""
+        arguments, asker = request.arguments, Asker(address, request.message_id)
+        code: Code | None
+        if not self._responder.allow(address, now):
+            code = Code.BUSY  # said by silence: what is refused here costs nothing more
+        elif isinstance(arguments, Introduce):
+            proven = self._responder.proven(arguments.token, address, now)
+            code = self._messenger.introduce(arguments, size, asker, proven, now, self._unix(now))
+        else:
+            assert isinstance(arguments, Introduced), "no other request carries a message"
+            code = self._messenger.introduced(arguments, size, asker, now)
+        if code is None:
+            self.counters["not ours to carry"] += 1
+        else:
+            self.counters[f"refused {code.name}" if code else "carried"] += 1
+        return code is Code.OK
+
+    def _receive_response(self, call: Call, response: Response, now: float) -> None:
+        self._suspects.clear(call.address)
         if isinstance(call.arguments, Ping):
-            self._verifying.pop(address, None)
-        self._observations.add(address, response.observed)
+            self._acquaintance.over(call.address)
+        self._observations.add(call.address, response.observed)
         operation = self._operations.get(call.operation)
         try:
             self._take(call, operation, response, now)
@@ -280,7 +334,7 @@ class DhtCore:
             if call.contact is not None:
                 self.table.failed(call.contact)
             if isinstance(operation, Join) and call.contact is None:
-                operation.silent(address, final=True)
+                operation.silent(call.address, final=True)
             elif operation is not None:
                 operation.refused(call.contact, call.arguments, None)
         self._advance(call.operation, now)
@@ -289,6 +343,9 @@ class DhtCore:
         self, call: Call, operation: Operation | None, response: Response, now: float
     ) -> None:
         """Use a response; raises `DecodeError` when it makes no sense, before it has any effect."""
+        if isinstance(call.arguments, Introduced) and operation is None:
+            self._messenger.returned(call, response)
+            return
         if response.code:
             self.counters[f"refusal {response.code.name}"] += 1
             if isinstance(operation, Join) and call.contact is None:
@@ -300,37 +357,32 @@ class DhtCore:
         if isinstance(arguments, Ping):
             self._proven(call, operation, response, now)
             return
-        body = decode_body("announce" if isinstance(arguments, Announce) else "lookup", response)
+        body = decode_body(procedure(arguments), response)
         if isinstance(body, Found):
             self._learned(call, operation, body, now)
+            return
+        if isinstance(body, bytes):
+            if isinstance(operation, Introducing):
+                operation.answered(body)
             return
         if call.contact is not None:
             self.table.seen(call.contact, now)
             if isinstance(operation, Publish):
                 operation.held(call.contact)
+                self._announcer.held(operation.record, call.contact, response.observed, now)
 
     def _proven(
         self, call: Call, operation: Operation | None, response: Response, now: float
     ) -> None:
-        pong = decode_body("ping", response)
-        assert isinstance(pong, Pong), "the decoder of a ping's body makes nothing else"
-        contact = Contact(node_id(pong.public_key), call.address)
-        signable = ping_signable(call.message_id, pack_address(response.observed))
-        if not verify(pong.public_key, signable, pong.signature):
-            raise DecodeError("dht ping", 0, "the signature does not match")
-        if contact.id == self.id:
-            raise DecodeError("dht ping", 0, "we are asking ourselves")
-        if call.contact is not None and contact.id != call.contact.id:
-            raise DecodeError("dht ping", 0, "the key is not the one that the id was made of")
         alone = not len(self.table)
-        known = self.table.get(contact.id) is not None
-        self.table.add(contact, now)
-        if not known and self._publications.met(contact.id, now):
-            self._upkeep = min(self._upkeep, now + NEWCOMER_AFTER)
+        contact, new = self._acquaintance.proven(call, response, now)
+        self._hasten(self._announcer.answered(contact, response.observed, now))
+        if new and self._announcer.publications.met(contact.id, now):
+            self._hasten(now + NEWCOMER_AFTER)
         if isinstance(operation, Join):
             operation.arrived(contact)
         if alone:
-            self._publications.hurry(now)
+            self._announcer.publications.hurry(now)
             self._upkeep = now
 
     def _learned(self, call: Call, operation: Operation | None, found: Found, now: float) -> None:
@@ -351,7 +403,7 @@ class DhtCore:
             operation.found(call.contact, found, contacts)
         for record in fresh:
             self._discovered(call.operation, record)
-        self._consider(Contact(found.answerer, call.address), now)
+        self._acquaintance.consider(Contact(found.answerer, call.address), now)
 
     def _plausible(self, contact: Contact, answerer: Address) -> bool:
         """Tell whether to ask a contact: nobody sends us into a network nearer than its own."""
@@ -366,27 +418,26 @@ class DhtCore:
         if record.public_key != self._key_pair.public_key:
             self._events.append(Discovered(number, record))
 
-    def _consider(self, contact: Contact, now: float) -> None:
-        """Ping a newcomer that the table has room for: only a proven id enters."""
-        if (
-            len(contact.id) == ID_SIZE
-            and contact.address not in self._verifying
-            and self.table.wants(contact)
-        ):
-            self._verifying[contact.address] = contact.id
-            self._send(contact.address, Ping(self._sender), contact, 0, now)
-
     def _lost(self, call: Call, now: float) -> None:
         self.counters["silent"] += 1
-        self._verifying.pop(call.address, None)
+        self._acquaintance.over(call.address)
         self._suspects.add(call.address, now)
         if call.contact is not None:
             self.table.failed(call.contact)
+            if isinstance(call.arguments, Ping):
+                self._hasten(self._announcer.silent(call.contact, now))
         operation = self._operations.get(call.operation)
-        if isinstance(operation, Join) and call.contact is None:
+        if isinstance(call.arguments, Introduced) and operation is None:
+            self._messenger.lost(call)
+        elif isinstance(operation, Join) and call.contact is None:
             operation.silent(call.address)
         elif operation is not None:
             operation.failed(call.contact, call.arguments)
+
+    def _hasten(self, due: float | None) -> None:
+        """Have a look at what is due at a moment, if that is before the next look."""
+        if due is not None:
+            self._upkeep = min(self._upkeep, due)
 
     # -- running operations -----------------------------------------------------------
 
@@ -420,19 +471,15 @@ class DhtCore:
 
     def _dispatch(self, to: To, number: int, now: float) -> None:
         address, contact, arguments = to
-        self._send(address, arguments, contact, number, now)
-
-    def _send(
-        self,
-        address: Address,
-        arguments: Arguments,
-        contact: Contact | None,
-        number: int,
-        now: float,
-    ) -> None:
-        message_id = self._rng.randbytes(MESSAGE_ID_SIZE)
-        self._calls.begin(message_id, address, arguments, contact, number, now)
-        self._outbox.append((encode_request(message_id, arguments), address))
+        timeout = INTRODUCE_TIMEOUT if isinstance(arguments, Introduce | Introduced) else None
+        self._exchange.ask(
+            address,
+            arguments,
+            contact,
+            now,
+            operation=number,
+            timeout=HARD_TIMEOUT if timeout is None else timeout,
+        )
 
     def _conclude(self, number: int, operation: Operation, now: float) -> Finished:
         answers = len(operation.query.answerers())
@@ -444,9 +491,14 @@ class DhtCore:
         if isinstance(operation, Explore):
             rest = set(operation.parts[1:]) & set(self.table.thin_parts())
             self._explore(sorted(rest), now)
+        if isinstance(operation, Introducing):
+            refusals = tuple(sorted(operation.refusals.items()))
+            if operation.answer is not None:
+                self._events.append(Answered(number, operation.answer))
+            return Finished(number, answers, operation.asked, operation.silent, refusals)
         if not isinstance(operation, Publish):
             return Finished(number, answers)
-        self._publications.spread(operation.record, operation.holders, now)
+        self._announcer.publications.spread(operation.record, operation.holders, now)
         refusals = tuple(sorted(operation.refusals.items()))
         return Finished(number, answers, operation.stored, operation.silent, refusals)
 
@@ -454,15 +506,15 @@ class DhtCore:
 
     def _keep_up(self, now: float) -> None:
         self._responder.store.expire(self._unix(now))
-        for topic in self._publications.due(now):
+        if not any(isinstance(operation, Publish) for operation in self._operations.values()):
+            self._announcer.keep_up()
+        for topic in self._announcer.publications.due(now):
             self._publish(topic, now)
         if not len(self.table):
             if self._bootstrap and not any(isinstance(o, Join) for o in self._operations.values()):
                 self._join(now)
             return
-        stalest = self.table.stalest()
-        if stalest is not None and stalest.seen + STALE_AFTER <= now:
-            self._send(stalest.contact.address, Ping(self._sender), stalest.contact, 0, now)
+        self._acquaintance.check(now)
         if now >= self._explore_next:
             self._explore_next = now + EXPLORE_EVERY
             thin = self.table.thin_parts()
@@ -476,10 +528,7 @@ class DhtCore:
         """
         if not parts:
             return
-        shift = 8 * ID_SIZE - 1 - parts[0]
-        prefix = (int.from_bytes(self.id, "big") >> shift) ^ 1
-        target = (prefix << shift) | self._rng.getrandbits(shift)
-        query = self._query(target.to_bytes(ID_SIZE, "big"), now, EXPLORE_WANT)
+        query = self._query(self._acquaintance.somewhere(parts), now, EXPLORE_WANT)
         self._begin(Explore(self._sender, query, parts), now)
 
     def _join(self, now: float) -> int:
@@ -487,9 +536,10 @@ class DhtCore:
 
     def _publish(self, topic: bytes, now: float) -> int:
         unix = self._unix(now)
-        record = self._publications.sign(topic, now, unix)
+        record = self._announcer.publications.sign(topic, now, unix)
         self._responder.store.put(record, "127.0.0.1", unix)
-        return self._begin(Publish(self._sender, self._query(topic, now), record), now)
+        query, prove = self._query(topic, now), self._announcer.prove()
+        return self._begin(Publish(self._sender, query, record, prove), now)
 
     def _unix(self, now: float) -> float:
         return now + self._unix_offset

@@ -21,6 +21,8 @@ NODE_ID_CONTEXT = b"feedlog dht node id v1\x00"
 PEER_TOPIC_CONTEXT = b"feedlog dht peer topic v1\x00"
 ANNOUNCEMENT_CONTEXT = b"feedlog dht announcement v1\x00"
 PING_CONTEXT = b"feedlog dht ping v1\x00"
+TICKET_CONTEXT = b"feedlog dht ticket v1\x00"
+WAY_CONTEXT = b"feedlog dht way v1\x00"
 
 
 def _hash(data: bytes) -> bytes:
@@ -61,6 +63,23 @@ def ping_signable(message_id: bytes, observed: bytes) -> bytes:
     return PING_CONTEXT + message_id + observed
 
 
+def way_signable(holder: bytes, token: bytes, ticket: bytes, signature: bytes) -> bytes:
+    """Return what an announcer signs to say that it takes introductions where it sends from.
+
+    The token stands for the address. The holder's id is there because a node may give out a
+    token that it got from another; `signature` is the record's.
+    """
+    return WAY_CONTEXT + holder + token + ticket + signature
+
+
 def address_token(secret: bytes, epoch: int, address: bytes) -> bytes:
     """Return the token that proves, within an epoch, that someone receives at an address."""
     return blake3(epoch.to_bytes(8, "big") + address, key=secret).digest(TOKEN_SIZE)
+
+
+def introduction_ticket(secret: bytes, address: bytes) -> bytes:
+    """Return the ticket that an announcer gives to a holder, who shows it with introductions.
+
+    The context makes it differ from the token that the same node gives to the same address.
+    """
+    return blake3(TICKET_CONTEXT + address, key=secret).digest(TOKEN_SIZE)

@@ -10,10 +10,12 @@ A response carries the asker's address as the answerer saw it, so that every exc
 tells a node how it looks from outside. Arguments and bodies are arrays of fixed shape;
 an element more or less, another type or a size out of bounds is malformed.
 
-    name      arguments                    body of the response
-    ping      [sender, padding]            [public key, signature]
-    lookup    [sender, topic, padding]     [answerer, token, nodes, nodes6, records]
-    announce  [sender, token, record]      nil
+    name        arguments                                      body of the response
+    ping        [sender, padding]                              [public key, signature]
+    lookup      [sender, topic, padding]                       `Found`
+    announce    [sender, token, record, ticket, proof]         nil
+    introduce   [sender, token, topic, key, message, padding]  the announcer's answer
+    introduced  [sender, ticket, topic, message, padding]      the announcer's answer
 
 `sender` is the asker's node id, or empty when it does not offer to be a contact.
 Padding is what keeps an answer below three times its request (`answer_budget`).
@@ -31,6 +33,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 
 from feedlog.errors import DecodeError
+from feedlog.keys import SIGNATURE_SIZE
 from net.addresses import Address, family, pack_address, unpack_address
 from net.dht.hashing import ID_SIZE, TOKEN_SIZE, TOPIC_SIZE
 from net.dht.records import MAX_RECORD_SIZE
@@ -60,11 +63,24 @@ LOOKUP_SIZE = 480
 PING_SIZE = 96
 """Bytes that a ping is padded to: three times as much holds its answer and a ping back."""
 
+MAX_MESSAGE = 512
+"""Bytes that are carried to an announcer or back: the two messages of a Noise handshake."""
+
+INTRODUCE_SIZE = 640
+"""Bytes that a request to introduce is padded to, and has at least: more than what it causes."""
+
+INTRODUCED_SIZE = 608
+"""Bytes of an introduction on its way to the announcer: more than any answer to it."""
+
 Bytes20 = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
 Sender = Annotated[bytes, msgspec.Meta(max_length=ID_SIZE)]
 Padding = Annotated[bytes, msgspec.Meta(max_length=MAX_DATAGRAM)]
 Token = Annotated[bytes, msgspec.Meta(min_length=TOKEN_SIZE, max_length=TOKEN_SIZE)]
 Record = Annotated[bytes, msgspec.Meta(max_length=MAX_RECORD_SIZE)]
+Ticket = Annotated[bytes, msgspec.Meta(max_length=TOKEN_SIZE)]
+Proof = Annotated[bytes, msgspec.Meta(max_length=SIGNATURE_SIZE)]
+Message = Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_MESSAGE)]
+PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Observed = Annotated[bytes, msgspec.Meta(min_length=6, max_length=18)]
 
 
@@ -78,6 +94,8 @@ class Code(IntEnum):
     STALE = 4
     FULL = 5
     BUSY = 6
+    NO_ANNOUNCER = 7
+    SILENT = 8
 
 
 REASONS = {
@@ -86,7 +104,9 @@ REASONS = {
     Code.EXPIRY: "the expiry lies in the past or too far ahead (is this machine's clock right?)",
     Code.STALE: "a record with a higher sequence number is held already",
     Code.FULL: "no room for more records",
-    Code.BUSY: "too many requests from this address",
+    Code.BUSY: "too many requests at this time",
+    Code.NO_ANNOUNCER: "nobody is held here who announces this and takes introductions",
+    Code.SILENT: "the announcer did not answer",
 }
 
 
@@ -113,18 +133,45 @@ class Lookup(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen
 
 
 class Announce(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """Asks to hold a record."""
+    """Asks to hold a record, and with a ticket also to introduce those who ask for its maker.
+
+    Anybody may pass on a record. Only its maker can make the proof, the signature of
+    `hashing.way_signable`; so nobody else draws the introductions to itself.
+    """
 
     sender: Sender
     token: Token
     record: Record
+    ticket: Ticket = b""
+    proof: Proof = b""
+
+
+class Introduce(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """Asks a holder to pass a message on to the announcer, and the answer back."""
+
+    sender: Sender
+    token: Token
+    topic: Bytes20
+    public_key: PublicKey
+    message: Message
+    padding: Padding = b""
+
+
+class Introduced(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """Brings an announcer a message, with the ticket that it gave to the holder."""
+
+    sender: Sender
+    ticket: Token
+    topic: Bytes20
+    message: Message
+    padding: Padding = b""
 
 
 class Pong(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
     """Proves a node id: its key and the signature of `hashing.ping_signable`."""
 
-    public_key: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
-    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+    public_key: PublicKey
+    signature: Annotated[bytes, msgspec.Meta(min_length=SIGNATURE_SIZE, max_length=SIGNATURE_SIZE)]
 
 
 class Found(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
@@ -145,13 +192,15 @@ class Found(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=
         return [*_unpack_contacts(self.nodes, 6), *_unpack_contacts(self.nodes6, 18)]
 
 
-Arguments = Ping | Lookup | Announce
-Body = Pong | Found | None
+Arguments = Ping | Lookup | Announce | Introduce | Introduced
+Body = Pong | Found | bytes | None
 
 RPCS: dict[str, tuple[type[Arguments], Any]] = {
     "ping": (Ping, Pong),
     "lookup": (Lookup, Found),
     "announce": (Announce, None),
+    "introduce": (Introduce, Message),
+    "introduced": (Introduced, Message),
 }
 """The whole list: a name that is not here does not exist."""
 
@@ -196,6 +245,14 @@ _bodies: dict[str, msgspec.msgpack.Decoder[Any]] = {
 _names = {kind: name for name, (kind, _) in RPCS.items()}
 
 
+PADDED: dict[type[Arguments], int] = {
+    Ping: PING_SIZE,
+    Lookup: LOOKUP_SIZE,
+    Introduce: INTRODUCE_SIZE,
+    Introduced: INTRODUCED_SIZE,
+}
+
+
 def answer_budget(request_size: int) -> int:
     """Return the most bytes that a request of this size may draw out of a node in one answer.
 
@@ -206,9 +263,9 @@ def answer_budget(request_size: int) -> int:
 
 def encode_request(message_id: bytes, arguments: Arguments) -> bytes:
     """Return the datagram of a request, padded as its kind asks for."""
-    size = {Ping: PING_SIZE, Lookup: LOOKUP_SIZE}.get(type(arguments), 0)
+    size = PADDED.get(type(arguments), 0)
     head = bytes((DHT_TAG, REQUEST)) + message_id
-    name = _names[type(arguments)]
+    name = procedure(arguments)
     data = head + _encoder.encode((name, arguments))
     if len(data) < size:
         # An empty bin is 2 bytes (c4 00) and one above 255 bytes has a header of 3.
@@ -250,6 +307,11 @@ def decode_datagram(data: bytes) -> Request | Response:
             message_id, answer.code, unpack_address(answer.observed), bytes(answer.body)
         )
     raise DecodeError("dht datagram", 1, f"kind {data[1]:#04x}")
+
+
+def procedure(arguments: Arguments) -> str:
+    """Return the name of the procedure that takes these arguments."""
+    return _names[type(arguments)]
 
 
 def decode_body(name: str, response: Response) -> Body:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from random import SystemRandom
 from types import TracebackType
 from typing import Self
@@ -25,15 +25,20 @@ from net.addresses import (
     reach,
 )
 from net.carriers.udp import UdpSocket, source_host
-from net.dht.core import DhtCore, Discovered, Event, Finished
+from net.dht.core import Answered, DhtCore, Discovered, Event, Finished
 from net.dht.hashing import peer_topic
-from net.dht.messages import DHT_TAG, REASONS
+from net.dht.messages import DHT_TAG, REASONS, Code
+from net.dht.messenger import Introduction
 from net.discovery import PeerAddress
-from net.errors import ClosedError, NetError, RefusedError
+from net.errors import ClosedError, DeadlineError, NetError, NotFound, RefusedError
 from net.punch.classify import NatReport, classify
 
 BEYOND: tuple[Address, ...] = (("192.0.2.1", 9), ("2001:db8::1", 9))
 """Addresses of no host (RFC 5737, RFC 3849): the route to them is the route to everywhere."""
+
+
+OnIntroduction = Callable[[bytes], Awaitable[bytes | None]]
+"""Answers a message that somebody has had passed on to us; None is silence."""
 
 
 class DhtNode:
@@ -41,6 +46,8 @@ class DhtNode:
 
     `bootstrap` names nodes as "host:port"; with none, this node starts a network.
     `ephemeral` nodes ask but do not offer themselves as contacts: for short commands.
+    `on_introduction` is given the messages that others send to us through those who hold our
+    announcements, and returns the answer (at most 512 bytes) or None for silence.
     """
 
     def __init__(
@@ -51,12 +58,15 @@ class DhtNode:
         bootstrap: Sequence[str] = (),
         node_key: KeyPair | None = None,
         ephemeral: bool = False,
+        on_introduction: OnIntroduction | None = None,
     ) -> None:
         self.bootstrap = tuple(bootstrap)
         self._names = [parse_address(text) for text in bootstrap]
         self._udp = udp
         self._loop = asyncio.get_running_loop()
         self._queues: dict[int, asyncio.Queue[Event | None]] = {}
+        self._on_introduction = on_introduction
+        self._answering: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._started = self._closed = False
         now = self._loop.time()
@@ -69,6 +79,7 @@ class DhtNode:
             unix=time.time(),
             families=udp.families,
             ephemeral=ephemeral,
+            introductions=on_introduction is not None,
         )
 
     async def start(self) -> int:
@@ -102,6 +113,9 @@ class DhtNode:
             self._timer.cancel()
         for queue in self._queues.values():
             queue.put_nowait(None)
+        for task in self._answering:
+            task.cancel()
+        await asyncio.gather(*self._answering, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
         try:
@@ -194,6 +208,29 @@ class DhtNode:
         finally:
             await found.aclose()
 
+    async def introduce(
+        self,
+        topic: bytes,
+        public_key: bytes,
+        message: bytes,
+        *,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the error says who is silent
+    ) -> bytes:
+        """Have a message passed on; see `net.discovery.Introducer`."""
+        number = self._core.introduce(topic, public_key, message, self._now())
+        queue = self._queue(number)
+        try:
+            async with asyncio.timeout(timeout):
+                event = await self._next(queue)
+        except TimeoutError:
+            raise DeadlineError(f"the peer did not answer within {timeout:g} s") from None
+        finally:
+            self._forget(number)
+        if isinstance(event, Answered):
+            return event.answer
+        assert isinstance(event, Finished), "an introduction has two ends"
+        raise _unanswered(event)
+
     def _sources(self) -> list[str]:
         """Return this machine's own hosts, from which packets to the contacts leave."""
         bound = [host for host, _ in self._udp.addresses]
@@ -263,11 +300,27 @@ class DhtNode:
         self._core.handle_timeout(now)
         self._pump()
 
+    async def _answer(self, introduction: Introduction) -> None:
+        """Ask what to say to a message; a handler that fails is silent and reported as usual."""
+        assert self._on_introduction is not None, "without it the core takes no messages"
+        answer = None
+        try:
+            answer = await self._on_introduction(introduction.message)
+        finally:
+            if not self._closed:
+                self._core.answer(introduction.number, answer)
+                self._pump()
+
     def _pump(self) -> None:
         """Send what is to be sent, hand out events, and set the alarm."""
         for data, address in self._core.datagrams_to_send():
             self._udp.send(data, address)
         while (event := self._core.next_event()) is not None:
+            if isinstance(event, Introduction):
+                task = self._loop.create_task(self._answer(event))
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+                continue
             queue = self._queues.get(event.operation)
             if queue is not None:
                 queue.put_nowait(event)
@@ -281,3 +334,16 @@ def _stored(finished: Finished) -> int:
         return finished.stored
     reasons = "; ".join(f"{count} x {REASONS[code]}" for code, count in finished.refusals)
     raise RefusedError(f"no DHT node holds the announcement: {reasons}")
+
+
+def _unanswered(finished: Finished) -> NetError:
+    """Return why an introduction came to nothing."""
+    reasons = dict(finished.refusals)
+    others = {code: count for code, count in reasons.items() if code is not Code.NO_ANNOUNCER}
+    if finished.silent:
+        return DeadlineError(f"the peer, or each of {finished.silent} DHT nodes, is silent")
+    if others:
+        said = "; ".join(f"{count} x {REASONS[code]}" for code, count in others.items())
+        return RefusedError(f"no DHT node passed the message on: {said}")
+    tried = [f"{finished.answers} DHT nodes"]
+    return NotFound("no announcement of a peer that takes introductions", tried)

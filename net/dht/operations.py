@@ -10,7 +10,7 @@ Invariant: an operation is `done` after finitely many calls. Must not know datag
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from feedlog.errors import DecodeError
 from net.addresses import Address
@@ -34,6 +34,10 @@ MAX_STORE_ATTEMPTS = 2
 
 To = tuple[Address, Contact | None, Arguments]
 """A request to send: where to, who should be there, what."""
+
+
+Prove = Callable[[Contact, bytes, Announcement], tuple[bytes, bytes]]
+"""Makes the ticket for a holder and the proof that it may keep it, from its token."""
 
 
 class Operation:
@@ -160,9 +164,16 @@ class Search(Operation):
 class Publish(Operation):
     """Crawls to a topic and has the closest nodes hold a record."""
 
-    def __init__(self, sender: bytes, query: Query, record: Announcement) -> None:
+    def __init__(
+        self,
+        sender: bytes,
+        query: Query,
+        record: Announcement,
+        prove: Prove | None = None,
+    ) -> None:
         super().__init__(sender, query)
         self.record = record
+        self._prove = prove
         self.holders: list[bytes] = []
         """The ids of the nodes that hold it."""
         self.silent = 0
@@ -254,4 +265,8 @@ class Publish(Operation):
         self._waiting.add(contact.id)
         self._attempts[contact.id] += 1
         token = self._tokens[contact.id]
-        return contact.address, contact, Announce(self._sender, token, self.record.raw)
+        ticket, proof = b"", b""
+        if self._prove is not None and not self.record.withdrawn:
+            ticket, proof = self._prove(contact, token, self.record)
+        store = Announce(self._sender, token, self.record.raw, ticket, proof)
+        return contact.address, contact, store

@@ -7,6 +7,7 @@ Specified in docs/spec/dht.md, section 4.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -26,6 +27,13 @@ NEWCOMER_AFTER = 5.0
 """Seconds in which a node that lookups would now ask gets the record: several may come at once."""
 
 
+MOVE_EVERY = 10.0
+"""Seconds between two announcements of a topic because a holder sees us elsewhere: it may lie."""
+
+FEW_HOLDERS = 4
+"""Holders below which the loss of one has an announcement renewed: half of those it should have."""
+
+
 @dataclass(slots=True)
 class Publication:
     """A topic that we announce."""
@@ -34,6 +42,7 @@ class Publication:
     relays: tuple[RelayAddress, ...]
     due: float
     seq: int = 0
+    signed: float = -math.inf
     holders: tuple[bytes, ...] = ()
     reach: int = 0
     """The distance to the topic of the farthest of them."""
@@ -64,6 +73,7 @@ class Publications:
         publication = self._topics.get(topic)
         if publication is not None:
             publication.seq = self._seq
+            publication.signed = now
             publication.due = now + RETRY_AFTER  # unless `spread` says better
         return sign_announcement(
             self._key_pair,
@@ -108,6 +118,32 @@ class Publications:
                 publication.due = min(publication.due, now + NEWCOMER_AFTER)
                 concerned = True
         return concerned
+
+    def moved(self, holder: bytes, now: float) -> float | None:
+        """Have what a holder got from another address of ours spread anew; tells when it is due."""
+        times = []
+        for publication in self._topics.values():
+            if holder in publication.holders:
+                due = max(now, publication.signed + MOVE_EVERY)
+                publication.due = min(publication.due, due)
+                times.append(publication.due)
+        return min(times, default=None)
+
+    def gone(self, holder: bytes, now: float) -> float | None:
+        """Forget a holder; tells when an announcement is due that few others hold."""
+        times = []
+        for publication in self._topics.values():
+            if holder in publication.holders:
+                publication.holders = tuple(h for h in publication.holders if h != holder)
+                if len(publication.holders) < FEW_HOLDERS:
+                    due = max(now, publication.signed + MOVE_EVERY)
+                    publication.due = min(publication.due, due)
+                    times.append(publication.due)
+        return min(times, default=None)
+
+    def holders(self) -> set[bytes]:
+        """Return the ids of all nodes that hold something of ours."""
+        return {holder for one in self._topics.values() for holder in one.holders}
 
     def due(self, now: float) -> list[bytes]:
         """Return the topics whose records are to be signed and spread."""

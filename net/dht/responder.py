@@ -1,4 +1,4 @@
-"""What a node answers to others: three procedures, each bounded in work and in bytes.
+"""What a node answers to others out of its own memory, bounded in work and in bytes.
 
 Invariant: an answer, together with the ping that a newcomer gets, is at most three times
 its request, so that nobody can use a node to send more at a forged address than they
@@ -12,9 +12,9 @@ from __future__ import annotations
 from random import Random
 
 from feedlog.errors import DecodeError
-from feedlog.keys import KeyPair
+from feedlog.keys import SIGNATURE_SIZE, KeyPair, verify
 from net.addresses import Address, family, pack_address, reach
-from net.dht.hashing import node_id, ping_signable
+from net.dht.hashing import TOKEN_SIZE, node_id, ping_signable, way_signable
 from net.dht.limits import RateLimit
 from net.dht.messages import (
     MAX_NODES,
@@ -30,7 +30,7 @@ from net.dht.messages import (
 )
 from net.dht.records import parse_announcement
 from net.dht.routing import Table
-from net.dht.storage import RecordStore
+from net.dht.storage import RecordStore, Way
 from net.dht.tokens import Tokens
 
 PONG_SIZE = 152
@@ -56,7 +56,7 @@ class Responder:
         arguments, code = request.arguments, Code.OK
         budget = answer_budget(size)
         answer: bytes | None
-        if not self._rate.allow(address, now):
+        if not self.allow(address, now):
             code = Code.BUSY
             answer = encode_response(request.message_id, address, None, code)
         elif isinstance(arguments, Lookup):
@@ -67,6 +67,14 @@ class Responder:
         else:
             answer = self._pong(request.message_id, budget, address)
         return (answer if answer is not None and len(answer) <= budget else None), code
+
+    def proven(self, token: bytes, address: Address, now: float) -> bool:
+        """Tell whether a token shows that the sender receives at its address."""
+        return self._tokens.check(token, address, now)
+
+    def allow(self, address: Address, now: float) -> bool:
+        """Take a request into account; tells whether its area is within the limit."""
+        return self._rate.allow(address, now)
 
     def _pong(self, message_id: bytes, budget: int, address: Address) -> bytes | None:
         if budget < PONG_SIZE:
@@ -104,10 +112,19 @@ class Responder:
         )
 
     def _announce(self, announce: Announce, address: Address, now: float, unix: float) -> Code:
-        if not self._tokens.check(announce.token, address, now):
+        if not self.proven(announce.token, address, now):
             return Code.TOKEN
         try:
             record = parse_announcement(announce.record)
         except DecodeError:
             return Code.RECORD
-        return self.store.put(record, address[0], unix)
+        way = None
+        if announce.ticket:
+            signature = record.raw[-SIGNATURE_SIZE:]
+            signable = way_signable(self._id, announce.token, announce.ticket, signature)
+            if len(announce.ticket) != TOKEN_SIZE or not verify(
+                record.public_key, signable, announce.proof
+            ):
+                return Code.RECORD
+            way = Way(address, announce.ticket)
+        return self.store.put(record, address[0], unix, way)

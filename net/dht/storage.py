@@ -18,7 +18,7 @@ from collections import Counter
 from dataclasses import dataclass
 from random import Random
 
-from net.addresses import subnet
+from net.addresses import Address, subnet
 from net.dht.messages import Code
 from net.dht.records import MAX_LIFETIME, Announcement
 
@@ -33,9 +33,19 @@ PER_HOST = 2_048
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How the announcer of a record is reached by the node that holds it."""
+
+    address: Address
+    """Where the announcement came from, as a token has proven."""
+    ticket: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _Held:
     record: Announcement
     host: str
+    way: Way | None
 
 
 class RecordStore:
@@ -53,13 +63,19 @@ class RecordStore:
     def __len__(self) -> int:
         return self._count
 
-    def put(self, record: Announcement, host: str, unix: float) -> Code:
-        """Hold a verified record that `host` brought; tells why not otherwise."""
+    def put(self, record: Announcement, host: str, unix: float, way: Way | None = None) -> Code:
+        """Hold a verified record that `host` brought; tells why not otherwise.
+
+        `way` is for an announcer that takes introductions.
+        """
         if not unix < record.expiry <= unix + MAX_LIFETIME:
             return Code.EXPIRY
         held = self._topics.get(record.topic, {}).get(record.public_key)
         if held is not None:
             if record.raw == held.record.raw:
+                if way is not None:
+                    self._remove(held)
+                    self._add(_Held(record, host, way))
                 return Code.OK  # a repetition, because our first answer was lost
             if record.seq <= held.record.seq and held.record.expiry > unix:
                 return Code.STALE
@@ -68,7 +84,7 @@ class RecordStore:
             if held is not None:
                 self._add(held)
             return Code.FULL
-        self._add(_Held(record, host))
+        self._add(_Held(record, host, way))
         return Code.OK
 
     def sample(self, topic: bytes, unix: float, limit: int, rng: Random) -> list[Announcement]:
@@ -81,6 +97,15 @@ class RecordStore:
         ]
         return rng.sample(live, min(limit, len(live)))
 
+    def way(self, topic: bytes, public_key: bytes, unix: float) -> Way | None:
+        """Return how the announcer of a topic is reached, if it takes introductions."""
+        held = self._live(topic, public_key, unix)
+        return None if held is None else held.way
+
+    def holds(self, topic: bytes, public_key: bytes, unix: float) -> bool:
+        """Tell whether somebody's announcement of a topic is held."""
+        return self._live(topic, public_key, unix) is not None
+
     def expire(self, unix: float) -> None:
         """Forget what has expired."""
         gone = [
@@ -91,6 +116,12 @@ class RecordStore:
         ]
         for held in gone:
             self._remove(held)
+
+    def _live(self, topic: bytes, public_key: bytes, unix: float) -> _Held | None:
+        held = self._topics.get(topic, {}).get(public_key)
+        if held is None or held.record.expiry <= unix or held.record.withdrawn:
+            return None
+        return held
 
     def _make_room(self, topic: bytes, host: str, unix: float) -> bool:
         total, per_topic, per_host = self._limits

@@ -13,7 +13,7 @@ from __future__ import annotations
 from hmac import compare_digest
 
 from net.addresses import Address, pack_address
-from net.dht.hashing import address_token
+from net.dht.hashing import address_token, introduction_ticket
 
 EPOCH = 300.0
 """Seconds; a crawl takes seconds, so even its first token is good when it announces."""
@@ -36,3 +36,21 @@ class Tokens:
             compare_digest(token, address_token(self._secret, max(0, e), packed))
             for e in (epoch, epoch - 1)
         )
+
+
+class Tickets:
+    """Gives tickets to holders of our announcements, and checks them when they come back.
+
+    A ticket does not age: it is good as long as the node runs.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def give(self, holder: Address) -> bytes:
+        """Return the ticket of the node at an address."""
+        return introduction_ticket(self._secret, pack_address(holder))
+
+    def check(self, ticket: bytes, holder: Address) -> bool:
+        """Tell whether the ticket was given to this address."""
+        return compare_digest(ticket, self.give(holder))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from feedlog.keys import KeyPair
 from net.addresses import Address, pack_address
-from net.dht.core import MAX_VERIFYING, DhtCore
+from net.dht.acquaintance import MAX_VERIFYING
+from net.dht.core import DhtCore
 from net.dht.hashing import node_id, ping_signable
 from net.dht.messages import (
     DHT_TAG,
@@ -261,14 +262,14 @@ def test_a_flood_of_noise_and_of_newcomers_leaves_memory_bounded_and_lookups_wor
         noise = bytes((DHT_TAG, rng.randrange(3))) + rng.randbytes(rng.randrange(300))
         core.receive_datagram(request if n % 2 else noise, source, network.now)
         core.datagrams_to_send()
-        assert len(core._verifying) <= MAX_VERIFYING
+        assert len(core._acquaintance) <= MAX_VERIFYING
         network.now += 0.002
         if n % 400 == 0:
             core.handle_timeout(network.now)
     network.pump(address)
     network.run(network.now + 5)
     assert len(core._suspects) <= MAX_SUSPECTS
-    assert len(core._calls) == 0
+    assert len(core._exchange) == 0
     assert core.counters["malformed"] > 1000
     assert success(network, nodes) == 10
 

@@ -15,6 +15,7 @@ from typing import Protocol
 from feedlog.keys import KeyPair
 from net.addresses import Address
 from net.dht.core import DhtCore, Discovered, Event, Finished
+from net.dht.messenger import Introduction
 from net.dht.records import Announcement
 
 UNIX = 1_800_000_000.0
@@ -43,6 +44,7 @@ class Network:
     now: float = 1000.0
     parties: dict[Address, Party] = field(default_factory=dict)
     sent: int = 0
+    introductions: list[tuple[Address, Introduction]] = field(default_factory=list)
     tap: Callable[[bytes, Address, Address], None] | None = None
 
     def __post_init__(self) -> None:
@@ -147,13 +149,15 @@ class Network:
         end: list[Finished] = []
 
         def drain() -> bool:
-            event: Event | None
+            event: Event | Introduction | None
             while (event := core.next_event()) is not None:
-                if event.operation != operation:
+                if isinstance(event, Introduction):
+                    self.introductions.append((address, event))
+                elif event.operation != operation:
                     continue
-                if isinstance(event, Discovered):
+                elif isinstance(event, Discovered):
                     found.append(event.announcement)
-                else:
+                elif isinstance(event, Finished):
                     end.append(event)
             return bool(end)
 

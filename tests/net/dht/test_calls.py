@@ -9,7 +9,9 @@ HERE, THERE = ("1.2.3.4", 5), ("1.2.3.4", 6)
 
 
 def begin(calls: Calls, number: int, now: float) -> Call:
-    return calls.begin(bytes([number]) * 20, HERE, Ping(b""), None, number, now)
+    call = Call(bytes([number]) * 20, HERE, Ping(b""), None, number, now + HARD_TIMEOUT)
+    calls.begin(call)
+    return call
 
 
 def test_matched_by_id_and_address_and_once() -> None:
@@ -30,3 +32,16 @@ def test_each_ends_at_its_deadline() -> None:
     assert calls.expire(HARD_TIMEOUT) == [first]
     assert calls.expire(HARD_TIMEOUT + 0.5) == [second]
     assert len(calls) == 0
+
+
+def test_those_with_less_time_end_first() -> None:
+    calls = Calls()
+    slow = Call(bytes(20), HERE, Ping(b""), None, 1, 3.0)
+    quick = Call(bytes(19) + b"1", HERE, Ping(b""), None, 2, 1.0)
+    for call in (slow, quick):
+        calls.begin(call)
+    assert calls.next_deadline() == 1.0
+    assert calls.match(quick.message_id, HERE) is quick
+    assert calls.next_deadline() == 3.0
+    assert calls.expire(5.0) == [slow]
+    assert calls.next_deadline() is None

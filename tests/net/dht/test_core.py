@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from feedlog.keys import KeyPair
 from net.addresses import Address
-from net.dht.core import UPKEEP, DhtCore
+from net.dht.core import UPKEEP, DhtCore, Finished
 from net.dht.hashing import node_id
 from net.dht.messages import Code
 from net.dht.publications import NEWCOMER_AFTER, RENEW_AFTER, RETRY_AFTER
@@ -279,7 +279,7 @@ def test_a_cancelled_operation_leaves_nothing_behind() -> None:
     network.pump(address)
     network.run(network.now + 5)
     assert core.next_event() is None
-    assert len(core._calls) == 0
+    assert len(core._exchange) == 0
     assert not core._operations
 
 
@@ -294,6 +294,7 @@ def test_many_operations_wait_their_turn() -> None:
     network.run(network.now + 30)
     ended = []
     while (event := core.next_event()) is not None:
+        assert isinstance(event, Finished)
         ended.append(event.operation)
     assert [n for n in numbers if n not in ended] == [numbers[50]]
 

@@ -12,14 +12,18 @@ from net.dht.hashing import (
     address_token,
     announcement_signable,
     feed_topic,
+    introduction_ticket,
     node_id,
     peer_topic,
     ping_signable,
+    way_signable,
 )
 from net.dht.messages import (
     Announce,
     Code,
     Contact,
+    Introduce,
+    Introduced,
     Lookup,
     Ping,
     Request,
@@ -40,7 +44,9 @@ ALICE = KeyPair.from_seed(bytes(range(32)))
 NODE = KeyPair.from_seed(bytes(range(32, 64)))
 OTHER = KeyPair.from_seed(bytes(range(64, 96)))
 ALICE_AT, OTHER_AT = ("203.0.113.5", 49737), ("198.51.100.7", 50000)
+NODE_AT = ("198.51.100.9", 49737)
 SECRET = bytes(range(96, 128))
+TICKET_SECRET = bytes(range(200, 232))
 DISCOVERY_KEY = bytes(range(128, 160))
 MESSAGE_ID = bytes(range(160, 180))
 NOW, UNIX = 1500.0, 1_800_000_000
@@ -62,6 +68,9 @@ def example() -> dict[str, str]:
         seq=1_800_000_000_001,
         expiry=UNIX + 3600,
     )
+    ticket = introduction_ticket(TICKET_SECRET, pack_address(NODE_AT))
+    proof = ALICE.sign(way_signable(node_id(NODE.public_key), token, ticket, record.raw[-64:]))
+    message, reply = b"let us meet", b"at noon"
     ping = Ping(sender)
     responder = Responder(NODE, Table(node_id(NODE.public_key)), SECRET, Random(0))
     pong, _ = responder.answer(Request(MESSAGE_ID, ping), 96, ALICE_AT, NOW, UNIX)
@@ -85,8 +94,18 @@ def example() -> dict[str, str]:
         "answer to the ping": pong,
         "lookup": encode_request(MESSAGE_ID, Lookup(sender, topic)),
         "answer to the lookup": found,
-        "announce": encode_request(MESSAGE_ID, Announce(sender, token, record.raw)),
+        "ticket": ticket,
+        "announce": encode_request(
+            MESSAGE_ID, Announce(node_id(ALICE.public_key), token, record.raw, ticket, proof)
+        ),
         "answer to the announce": encode_response(MESSAGE_ID, ALICE_AT, None),
+        "introduce": encode_request(
+            MESSAGE_ID, Introduce(sender, token, topic, ALICE.public_key, message)
+        ),
+        "introduced": encode_request(
+            MESSAGE_ID, Introduced(node_id(NODE.public_key), ticket, topic, message)
+        ),
+        "answer to the introduction": encode_response(MESSAGE_ID, NODE_AT, reply),
         "refusal": encode_response(MESSAGE_ID, ALICE_AT, None, Code.STALE),
     }
     return {name: value.hex() for name, value in values.items()}
@@ -111,5 +130,11 @@ def test_the_vectors_verify() -> None:
     pong = bytes.fromhex(EXAMPLE["values"]["answer to the ping"])
     signable = ping_signable(MESSAGE_ID, pack_address(ALICE_AT))
     assert verify(NODE.public_key, signable, pong[-64:])
-    for name in ("ping", "lookup", "announce", "refusal"):
+    announce = decode_datagram(bytes.fromhex(EXAMPLE["values"]["announce"]))
+    assert isinstance(announce, Request)
+    assert isinstance(announce.arguments, Announce)
+    arguments = announce.arguments
+    way = way_signable(node_id(NODE.public_key), arguments.token, arguments.ticket, raw[-64:])
+    assert verify(ALICE.public_key, way, arguments.proof)
+    for name in ("ping", "lookup", "announce", "introduce", "introduced", "refusal"):
         decode_datagram(bytes.fromhex(EXAMPLE["values"][name]))

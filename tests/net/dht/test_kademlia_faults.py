@@ -229,11 +229,11 @@ def test_13_a_response_counts_only_from_the_address_that_was_asked() -> None:
     host = network.parties[asked]
     host.receive_datagram(data, address, network.now)
     (answer, _), *_ = host.datagrams_to_send()
-    waiting = len(core._calls)
+    waiting = len(core._exchange)
     core.receive_datagram(answer, (asked[0], asked[1] + 1), network.now)
-    assert (core.counters["unmatched"], len(core._calls)) == (1, waiting)
+    assert (core.counters["unmatched"], len(core._exchange)) == (1, waiting)
     core.receive_datagram(answer, asked, network.now)
-    assert (core.counters["unmatched"], len(core._calls)) == (1, waiting - 1)
+    assert (core.counters["unmatched"], len(core._exchange)) == (1, waiting - 1)
     core.receive_datagram(answer, asked, network.now)  # a second time
     assert core.counters["unmatched"] == 2
 

@@ -14,15 +14,21 @@ from hypothesis import strategies as st
 from feedlog.errors import DecodeError
 from net.dht.messages import (
     DHT_TAG,
+    INTRODUCE_SIZE,
+    INTRODUCED_SIZE,
     LOOKUP_SIZE,
     MAX_DATAGRAM,
+    MAX_MESSAGE,
     MAX_NODES,
-    PING_SIZE,
+    PADDED,
+    RPCS,
     Announce,
     Arguments,
     Code,
     Contact,
     Found,
+    Introduce,
+    Introduced,
     Lookup,
     Ping,
     Pong,
@@ -43,10 +49,16 @@ REQUEST, RESPONSE = bytes((DHT_TAG, 0)) + ID, bytes((DHT_TAG, 1)) + ID
 
 senders = st.sampled_from([b"", ME])
 twenty = st.binary(min_size=20, max_size=20)
+eight = st.binary(min_size=8, max_size=8)
+thirty_two = st.binary(min_size=32, max_size=32)
+sixty_four = st.binary(min_size=64, max_size=64)
+messages = st.binary(min_size=1, max_size=MAX_MESSAGE)
 requests = st.one_of(
     st.builds(Ping, senders),
     st.builds(Lookup, senders, twenty),
-    st.builds(Announce, senders, st.binary(min_size=8, max_size=8), st.binary(max_size=286)),
+    st.builds(Announce, senders, eight, st.binary(max_size=286), eight, sixty_four),
+    st.builds(Introduce, senders, eight, twenty, thirty_two, messages),
+    st.builds(Introduced, senders, eight, twenty, messages),
 )
 
 
@@ -63,7 +75,7 @@ def test_requests_round_trip_and_are_padded(arguments: Arguments) -> None:
     assert isinstance(decoded, Request)
     assert (decoded.message_id, without_padding(decoded.arguments)) == (ID, arguments)
     if not isinstance(arguments, Announce):
-        assert len(data) == (PING_SIZE if isinstance(arguments, Ping) else LOOKUP_SIZE)
+        assert len(data) == PADDED[type(arguments)]
 
 
 @given(st.sampled_from([V4, V6]), st.sampled_from(Code))
@@ -118,7 +130,7 @@ def test_any_bytes_raise_nothing_but_decode_errors(tail: bytes, head: bytes) -> 
     except DecodeError:
         return
     if isinstance(decoded, Response):
-        for name in ("ping", "lookup", "announce"):
+        for name in RPCS:
             with suppress(DecodeError):
                 read(name, decoded)
 
@@ -131,8 +143,11 @@ def test_mutated_and_cut_messages_raise_nothing_but_decode_errors() -> None:
     good = [
         encode_request(ID, Ping(ME)),
         encode_request(ID, Lookup(ME, ID)),
-        encode_request(ID, Announce(ME, bytes(8), bytes(150))),
+        encode_request(ID, Announce(ME, bytes(8), bytes(150), bytes(8), bytes(64))),
+        encode_request(ID, Introduce(ME, bytes(8), ID, bytes(32), bytes(300))),
+        encode_request(ID, Introduced(ME, bytes(8), ID, bytes(300))),
         encode_response(ID, V4, Pong(bytes(32), bytes(64))),
+        encode_response(ID, V4, bytes(300)),
         found,
     ]
     for data in good:
@@ -252,3 +267,11 @@ def test_sizes_tags_and_kinds() -> None:
 def test_contacts_without_a_port_are_left_out() -> None:
     found = Found(ME, bytes(8), ID + bytes(6) + ID + b"\x01\x02\x03\x04\x00\x05", b"", [])
     assert found.contacts() == [Contact(ID, V4)]
+
+
+def test_no_answer_to_a_carried_message_is_larger_than_what_carries_it() -> None:
+    answer = encode_response(ID, V6, bytes(MAX_MESSAGE))
+    assert len(answer) < INTRODUCED_SIZE < INTRODUCE_SIZE
+    largest = encode_request(ID, Introduce(ME, bytes(8), ID, bytes(32), bytes(MAX_MESSAGE)))
+    assert len(largest) == INTRODUCE_SIZE
+    assert len(encode_request(ID, Introduced(ME, bytes(8), ID, bytes(512)))) == INTRODUCED_SIZE

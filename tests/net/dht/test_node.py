@@ -13,8 +13,8 @@ from net.addresses import RelayAddress
 from net.carriers.udp import UdpSocket
 from net.dht.hashing import feed_topic, peer_topic
 from net.dht.node import DhtNode
-from net.discovery import PeerAddress
-from net.errors import ClosedError, NetError
+from net.discovery import Introducer, PeerAddress
+from net.errors import ClosedError, DeadlineError, NetError, NotFound
 from net.punch.classify import NatClass, NatReport
 
 StartNode = Callable[..., Awaitable[DhtNode]]
@@ -180,3 +180,44 @@ async def test_a_hundred_nodes_find_each_other_also_when_thirty_die(start_node: 
         await node.close()
     await check()
     assert await nodes[-1].announce(TOPIC, [HERE]) == 8
+
+
+async def test_a_message_is_passed_on_and_the_answer_comes_back(start_node: StartNode) -> None:
+    async def answer(message: bytes) -> bytes | None:
+        await asyncio.sleep(0)
+        return b"to " + message if message != b"psst" else None
+
+    first = await start_node()
+    key_pair = KeyPair.generate()
+    taker = await start_node([first.address], key_pair=key_pair, on_introduction=answer)
+    asker = await start_node([first.address], ephemeral=True)
+    with pytest.raises(NotFound, match=r"no announcement .* DHT nodes"):
+        await asker.introduce(TOPIC, key_pair.public_key, b"hello")
+    await taker.announce(TOPIC, [HERE])
+    introducer: Introducer = asker
+    assert await introducer.introduce(TOPIC, key_pair.public_key, b"hello") == b"to hello"
+    assert await first.introduce(TOPIC, key_pair.public_key, b"hi") == b"to hi"
+    with pytest.raises(DeadlineError, match=r"did not answer within 0\.2 s"):
+        await asker.introduce(TOPIC, key_pair.public_key, b"psst", timeout=0.2)
+    with pytest.raises(ValueError, match=r"1\.\.512 bytes, not 513"):
+        await asker.introduce(TOPIC, key_pair.public_key, bytes(513))
+    assert asker._queues == {}
+
+
+async def test_an_introduction_that_is_not_answered_is_given_up(start_node: StartNode) -> None:
+    asked = asyncio.Event()
+
+    async def never(_message: bytes) -> bytes | None:
+        asked.set()
+        await asyncio.Event().wait()
+        return None
+
+    first = await start_node()
+    key_pair = KeyPair.generate()
+    taker = await start_node([first.address], key_pair=key_pair, on_introduction=never)
+    await taker.announce(TOPIC, [HERE])
+    with pytest.raises(DeadlineError, match="silent"):
+        await first.introduce(TOPIC, key_pair.public_key, b"hello", timeout=30.0)
+    assert asked.is_set()
+    await taker.close()
+    assert not taker._answering

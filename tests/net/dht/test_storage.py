@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from net.addresses import subnet
 from net.dht.messages import Code
 from net.dht.records import MAX_LIFETIME, Announcement
-from net.dht.storage import RecordStore
+from net.dht.storage import RecordStore, Way
 
 TOPIC = bytes(20)
 NOW = 1_800_000_000.0
@@ -154,3 +154,21 @@ class Model(RuleBasedStateMachine):
 
 TestModel = Model.TestCase
 TestModel.settings = settings(max_examples=60, stateful_step_count=40)
+
+
+def test_the_way_to_an_announcer_is_the_last_that_it_has_proven() -> None:
+    store = RecordStore()
+    first, second = Way(("8.0.0.1", 1), b"ticket.."), Way(("8.0.0.2", 2), b"tickets.")
+    assert store.way(TOPIC, record(1).public_key, NOW) is None
+    store.put(record(1), "8.0.0.1", NOW, first)
+    assert store.way(TOPIC, record(1).public_key, NOW) == first
+    store.put(record(1), "9.9.9.9", NOW)  # anybody may bring it again
+    assert store.way(TOPIC, record(1).public_key, NOW) == first
+    store.put(record(1), "8.0.0.2", NOW, second)
+    assert store.way(TOPIC, record(1).public_key, NOW) == second
+    assert store.holds(TOPIC, record(1).public_key, NOW)
+    assert store.way(TOPIC, record(1).public_key, NOW + 601) is None
+    store.put(record(1, seq=2, withdrawn=True), "8.0.0.2", NOW, second)
+    assert store.way(TOPIC, record(1).public_key, NOW) is None
+    assert not store.holds(TOPIC, record(1).public_key, NOW)
+    assert len(store) == 1

@@ -1,0 +1,89 @@
+"""Requests and answers on their way out, and which answer belongs to which request.
+
+What a node does (`core`, `introductions`) is asking and answering; how that becomes
+datagrams is here.
+
+Invariant: what arrives is a request, the answer to a request that is under way, or is
+refused with `DecodeError`. Must not know why anything is asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+from net.addresses import Address
+from net.dht.calls import HARD_TIMEOUT, Call, Calls
+from net.dht.messages import (
+    MESSAGE_ID_SIZE,
+    Arguments,
+    Body,
+    Code,
+    Contact,
+    Request,
+    Response,
+    decode_datagram,
+    encode_request,
+    encode_response,
+)
+
+
+class Exchange:
+    """The datagrams of one node."""
+
+    def __init__(self, rng: Random, counters: Counter[str]) -> None:
+        self._rng = rng
+        self._counters = counters
+        self._calls = Calls()
+        self._outbox: list[tuple[bytes, Address]] = []
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def ask(
+        self,
+        address: Address,
+        arguments: Arguments,
+        contact: Contact | None,
+        now: float,
+        *,
+        operation: int = 0,
+        timeout: float = HARD_TIMEOUT,
+    ) -> bytes:
+        """Send a request; returns its message id."""
+        message_id = self._rng.randbytes(MESSAGE_ID_SIZE)
+        self._calls.begin(Call(message_id, address, arguments, contact, operation, now + timeout))
+        self._outbox.append((encode_request(message_id, arguments), address))
+        return message_id
+
+    def answer(self, message_id: bytes, address: Address, body: Body, code: Code = Code.OK) -> None:
+        """Send the answer to a request that came from an address."""
+        self.send(encode_response(message_id, address, body, code), address)
+
+    def send(self, data: bytes, address: Address) -> None:
+        """Send a datagram that is made already."""
+        self._outbox.append((data, address))
+
+    def receive(self, data: bytes, address: Address) -> Request | tuple[Call, Response] | None:
+        """Read a datagram; None for an answer that nobody waits for. Raises `DecodeError`."""
+        message = decode_datagram(data)
+        if isinstance(message, Request):
+            return message
+        call = self._calls.match(message.message_id, address)
+        if call is None:
+            self._counters["unmatched"] += 1
+            return None
+        return call, message
+
+    def expire(self, now: float) -> list[Call]:
+        """Return the requests that will not be answered any more."""
+        return self._calls.expire(now)
+
+    def next_deadline(self) -> float | None:
+        """Return when `expire` will have something to do."""
+        return self._calls.next_deadline()
+
+    def datagrams_to_send(self) -> list[tuple[bytes, Address]]:
+        """Return what to send, oldest first, and forget it."""
+        outbox, self._outbox = self._outbox, []
+        return outbox

@@ -1,0 +1,49 @@
+"""Requests and answers become datagrams, and find each other again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from feedlog.errors import DecodeError
+from net.dht.exchange import Exchange
+from net.dht.messages import Code, Ping, Request
+
+HERE, THERE = ("1.2.3.4", 5), ("1.2.3.4", 6)
+
+
+def test_an_answer_finds_its_request_once_and_only_from_where_it_went() -> None:
+    counters: Counter[str] = Counter()
+    asker, answerer = Exchange(Random(1), counters), Exchange(Random(2), Counter())
+    asked = asker.ask(HERE, Ping(b""), None, 0.0, operation=7)
+    ((data, address),) = asker.datagrams_to_send()
+    request = answerer.receive(data, THERE)
+    assert isinstance(request, Request)
+    assert (address, request.message_id) == (HERE, asked)
+    answerer.answer(asked, THERE, None, Code.BUSY)
+    ((answer, _),) = answerer.datagrams_to_send()
+    assert asker.receive(answer, THERE) is None
+    received = asker.receive(answer, HERE)
+    assert received is not None
+    assert not isinstance(received, Request)
+    call, response = received
+    assert (call.operation, response.code) == (7, Code.BUSY)
+    assert asker.receive(answer, HERE) is None
+    assert counters["unmatched"] == 2
+    assert (len(asker), asker.next_deadline(), asker.datagrams_to_send()) == (0, None, [])
+
+
+def test_each_request_has_its_own_time() -> None:
+    exchange = Exchange(Random(1), Counter())
+    exchange.ask(HERE, Ping(b""), None, 0.0, timeout=3.0)
+    exchange.ask(THERE, Ping(b""), None, 0.5, timeout=1.0)
+    assert exchange.next_deadline() == 1.5
+    assert [call.address for call in exchange.expire(2.0)] == [THERE]
+    assert [call.address for call in exchange.expire(3.0)] == [HERE]
+
+
+def test_noise_is_a_decode_error() -> None:
+    with pytest.raises(DecodeError):
+        Exchange(Random(1), Counter()).receive(bytes(100), HERE)
