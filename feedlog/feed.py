@@ -11,19 +11,19 @@ stored nodes and blocks belong to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import overload
 
 from feedlog import catalog, layout
-from feedlog.apply import apply, raise_conflict
+from feedlog.apply import raise_conflict
 from feedlog.archive import write_archive
 from feedlog.audit import AuditReport, audit
 from feedlog.draft import MAX_BLOCKS, Draft
 from feedlog.encryption import OVERHEAD, BlockCipher
-from feedlog.errors import BlockMissing, CorruptError, ForkConflict, InvalidProof, NotWritable
+from feedlog.errors import BlockMissing, CorruptError, InvalidProof, NotWritable
 from feedlog.follow import Batch, follow
 from feedlog.head import Head, sign
 from feedlog.keys import KeyPair, encode_id
@@ -31,14 +31,14 @@ from feedlog.log import Entry, Log
 from feedlog.manifest import Manifest
 from feedlog.merkle import Roots
 from feedlog.pending import Pending
-from feedlog.proof import Proof, Verified
 from feedlog.proof_codec import MAX_BLOCK_SIZE, MAX_FORK, MAX_LENGTH
 from feedlog.purge import PurgedStorage, purge
 from feedlog.ranges import Ranges
+from feedlog.replica import Replica
 from feedlog.snapshot import Snapshot
-from feedlog.storage import Reader, Storage, Writer
+from feedlog.storage import Storage, Writer
 from feedlog.user_data import UserData
-from feedlog.view import READ_AHEAD, View
+from feedlog.view import READ_AHEAD
 
 Block = bytes | bytearray | memoryview
 
@@ -54,7 +54,7 @@ class _Tail:
     roots: Roots
 
 
-class Feed(View):
+class Feed(Replica):
     """One feed in a store. Made by `Store.feed`."""
 
     def __init__(
@@ -68,35 +68,16 @@ class Feed(View):
         cipher: BlockCipher | None,
         read_only: bool,
     ) -> None:
-        super().__init__(key, log, manifest, cipher)
-        self._storage = storage
+        super().__init__(storage, log, key, manifest=manifest, cipher=cipher, read_only=read_only)
         self._signers = signers
-        self._read_only = read_only
         self._tail: _Tail | None = None
-        self._seen: tuple[int, Head | None] | None = None
-        """The head as of a commit of the store; a later commit may have changed it."""
         self._base = log.number << layout.PLACE_BITS
-        self._observers: list[Callable[[], None]] = []
         self.purged = False
         """Whether `purge` has removed the feed: everything raises `StoreError` then."""
 
     def __repr__(self) -> str:
         """Show the key and the length."""
         return f"<Feed {self.id} length={self.length} fork={self.fork}>"
-
-    def _reading(self) -> AbstractContextManager[Reader]:
-        return self._storage.read()
-
-    def _state(self, reader: Reader) -> tuple[Head | None, int]:
-        entry = self._log.last_entry(reader)
-        return (None, 0) if entry is None else self._log.decode_head(entry)
-
-    def _latest(self) -> Head | None:
-        generation = self._storage.generation()
-        seen = self._seen
-        if seen is None or seen[0] != generation:
-            seen = self._seen = generation, super()._latest()
-        return seen[1]
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...
@@ -110,6 +91,10 @@ class Feed(View):
         are never stored. So the usual read is one look-up.
         """
         if isinstance(index, int) and 0 <= index < _PLACES - 1:
+            if self._staging.batches:
+                staged = self._staging.block(index)
+                if staged is not None:
+                    return self._cipher.decrypt(index, staged) if self._cipher else staged
             key = (self._base | index + 1).to_bytes(layout.KEY_SIZE, "big")
             value = self._storage.get(key)
             if value is not None and self._cipher is None:
@@ -205,6 +190,7 @@ class Feed(View):
         is committed at its end, or not at all if an error leaves it.
         """
         self._refuse_read_only()
+        self.flush()
         with self._storage.write() as writer:
             yield Pending(self.key, self._log, self.manifest, self._cipher, writer)
 
@@ -232,6 +218,7 @@ class Feed(View):
         be fetched again. Raises `ValueError` for a range that the feed does not have.
         """
         self._refuse_read_only()
+        self.flush()
         with self._storage.write() as writer:
             catalog.require_feed(writer, self._log.number, self.key)
             head, _ = self._state(writer)
@@ -241,19 +228,6 @@ class Feed(View):
             held = self._log.have.ranges(writer, length)
             self._log.clear(writer, Ranges([(start, stop)]).intersection(held))
         self._changed()
-
-    def observe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back after each change made through this object; returns how to stop that.
-
-        The call comes in the thread that made the change and, inside of a store's
-        `transaction`, before its commit: note that something has changed, look later.
-        """
-        self._observers.append(callback)
-        return lambda: self._observers.remove(callback)
-
-    def _changed(self) -> None:
-        for callback in tuple(self._observers):
-            callback()
 
     def _checked(self, blocks: Iterable[Block]) -> list[bytes]:
         """Return the blocks as bytes, or raise for one that cannot be stored."""
@@ -270,10 +244,6 @@ class Feed(View):
         if cipher is None:
             return plain
         return [cipher.encrypt(at, fork, block) for at, block in enumerate(plain, start)]
-
-    def _refuse_read_only(self) -> None:
-        if self._read_only:
-            raise NotWritable("the store was opened read-only")
 
     def _writing(self, writer: Writer) -> tuple[Manifest, _Tail]:
         """Return the end of the feed for a change by its writer."""
@@ -309,33 +279,7 @@ class Feed(View):
         entry = self._log.put_head(writer, head, roots.byte_length)
         self._tail = _Tail(entry, fork, roots)
 
-    # Replicating.
-
-    def apply(self, proof: Proof) -> Verified:
-        """Verify a proof against the feed's key and what is held, and store what it shows.
-
-        Returns what was verified. Raises `InvalidProof`, with nothing stored, where
-        the proof does not hold or does not link to this replica; `ForkConflict`
-        where it shows that the writer signed two heads that contradict each other:
-        the evidence is kept then, and nothing else. Inside a transaction the evidence
-        is kept only if the error is caught there.
-        """
-        self._refuse_read_only()
-        verified = apply(self._storage, self._log, self.key, self.manifest, proof)
-        if self.manifest is None:
-            self.manifest = verified.manifest
-        self._changed()
-        return verified
-
-    @property
-    def conflict(self) -> ForkConflict | None:
-        """The evidence that the writer contradicted itself in the present fork, if there is any."""
-        with self._storage.read() as reader:
-            head, _ = self._state(reader)
-            evidence = catalog.load_evidence(reader, self._log.number)
-            if evidence is None or (head is not None and evidence.fork < head.fork):
-                return None
-            return ForkConflict(*catalog.contradicting_heads(evidence))
+    # Views of other states.
 
     def snapshot(self, length: int | None = None) -> Snapshot:
         """Return a view of the first `length` blocks that later changes do not touch.
@@ -348,7 +292,7 @@ class Feed(View):
             self._log,
             self.manifest,
             self._cipher,
-            transaction=self._storage.read(),
+            transaction=self._reading(),
             length=length,
         )
 
@@ -359,7 +303,7 @@ class Feed(View):
         one that was there is replaced. Raises `ValueError` for a feed without a head,
         `OSError` where the file cannot be written.
         """
-        with self._storage.read() as reader:
+        with self._reading() as reader:
             head, _ = self._state(reader)
             if head is None or self.manifest is None:
                 raise ValueError("nothing of this feed is known yet, so there is nothing to export")
@@ -381,7 +325,7 @@ class Feed(View):
 
     def _batch(self, start: int) -> Batch:
         """Return the fork and some blocks from `start` on, up to one that is not held."""
-        with self._storage.read() as reader:
+        with self._reading() as reader:
             head, _ = self._state(reader)
             if head is None:
                 return None, []
@@ -402,6 +346,7 @@ class Feed(View):
         the same name or key that is made later is a new and empty one.
         """
         self._refuse_read_only()
+        self._staging.forget()
         purge(self._storage, self._log, self.key)
         self.purged = True
         self._storage = PurgedStorage(self.id)
@@ -423,7 +368,7 @@ class Feed(View):
             self._storage.check_pages()
         except CorruptError as fault:
             return AuditReport(fault=fault)
-        with self._storage.read() as reader:
+        with self._reading() as reader:
             return audit(reader, self._log, self.key, self.manifest)
 
     def open(self, *, on_close: Callable[[], None] = lambda: None) -> BufferedReader:

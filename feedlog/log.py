@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 from feedlog import flat_tree, layout
 from feedlog.errors import BlockMissing, CorruptError
@@ -28,6 +29,13 @@ Entry = tuple[bytes, bytes]
 
 BATCH = 16
 """From so many blocks on, their records are built a level at a time."""
+
+
+class Getter(Protocol):
+    """What single entries are read from: a transaction, or a storage's latest commit."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value, or None."""
 
 
 class Log:
@@ -109,7 +117,7 @@ class Log:
             raise CorruptError(f"the data of block {index} is gone from the disk")
         return data
 
-    def find_nodes(self, reader: Reader, indexes: Sequence[NodeIndex]) -> dict[NodeIndex, TreeNode]:
+    def find_nodes(self, reader: Getter, indexes: Sequence[NodeIndex]) -> dict[NodeIndex, TreeNode]:
         """Return those of the nodes that are stored."""
         found = {}
         get, base = reader.get, self.number << layout.PLACE_BITS

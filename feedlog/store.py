@@ -265,7 +265,11 @@ class Store:
 
     def close(self) -> None:
         """Release the store; its feeds raise `StoreError` from now on."""
-        self._storage.close()
+        try:
+            for feed in self._feeds.values():
+                feed.flush()
+        finally:
+            self._storage.close()
 
     def __enter__(self) -> Self:
         """Use as a context manager."""

@@ -52,6 +52,10 @@ class View(ABC):
     def _reading(self) -> AbstractContextManager[Reader]:
         """Open the state that this view reads."""
 
+    def _proving(self) -> AbstractContextManager[Reader]:
+        """Open the state that proofs are made of."""
+        return self._reading()
+
     @abstractmethod
     def _state(self, reader: Reader) -> tuple[Head | None, int]:
         """Return the head of that state and its byte length."""
@@ -299,7 +303,7 @@ class View(ABC):
         """
         if seek is not None and max_bytes is not None:
             raise ValueError("the block with the byte sought is proven, however large it is")
-        with self._reading() as reader:
+        with self._proving() as reader:
             latest, _ = self._state(reader)
             if latest is None or self.manifest is None:
                 raise ValueError("nothing of this feed is known yet, so nothing can be proven")
@@ -371,30 +375,6 @@ class View(ABC):
         if block is None:
             raise BlockMissing(index)
         return block
-
-    def anchors(self, blocks: Iterable[int]) -> list[NodeIndex]:
-        """Return nodes that are held and that shorten a proof of these blocks to this reader.
-
-        For the ends of each range, the lowest stored node above it: pass them as
-        `anchors` to the other side's `prove`, with `since` = this feed's length.
-        Blocks past that length have none.
-        """
-        with self._reading() as reader:
-            head, _ = self._state(reader)
-            if head is None:
-                return []
-            found: set[NodeIndex] = set()
-            roots = set(flat_tree.roots(head.length))
-            inside = Ranges.of(blocks).intersection(Ranges([(0, head.length)]))
-            for start, stop in inside.pairs:
-                for edge in {start, stop - 1}:
-                    index = flat_tree.node(0, edge)
-                    while index not in roots:
-                        if self._log.find_nodes(reader, [index]):
-                            found.add(index)
-                            break
-                        index = flat_tree.parent(index)
-            return sorted(found)
 
     def _checked_length(self, head: Head | None, length: int | None) -> int:
         latest = head.length if head else 0
