@@ -44,6 +44,7 @@ SHELL = (
     "net/dial.py",
     "net/discovery.py",
     "net/combined.py",
+    "net/contacts.py",
     "net/lan/discovery.py",
     "net/lan/links.py",
     "net/carriers/*",
