@@ -11,6 +11,7 @@ Reading lays the changes over the version that the transaction found.
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
+from operator import itemgetter
 from typing import Any
 
 from trie import listing
@@ -95,12 +96,10 @@ class Batch(MutableMapping[Any, Any]):
 
     def changes(self) -> list[Change]:
         """Return what to merge, in the order of paths."""
-        path = self._pending.nodes.paths.path
-        with collector_at_rest(len(self._changes)):
-            changes = [Change(raw, path(raw), value) for raw, value in self._changes.items()]
-            changes.sort(key=_path)
-        return changes
+        changes = self._changes
+        with collector_at_rest(len(changes)):
+            paths = self._pending.nodes.paths.paths(changes)
+            return sorted(zip(paths, changes, changes.values(), strict=True), key=_path)
 
 
-def _path(change: Change) -> bytes:
-    return change.path
+_path = itemgetter(0)

@@ -33,6 +33,8 @@ class Codec:
 
 
 def _plain(value: Any) -> bytes:
+    if type(value) is bytes:
+        return value
     if not isinstance(value, (bytes, bytearray, memoryview)):
         raise TypeError(f"expected bytes, got {type(value).__name__}")
     return bytes(value)

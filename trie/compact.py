@@ -42,7 +42,7 @@ def _batches(state: State) -> Iterator[list[Change]]:
     room = BATCH_BYTES
     for node in scan(state.nodes, state.root):
         value = state.nodes.value(node)
-        changes.append(Change(node.key, node.path, value))
+        changes.append((node.path, node.key, value))
         room -= len(value)
         if len(changes) >= BATCH_KEYS or room <= 0:
             yield changes

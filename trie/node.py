@@ -206,18 +206,30 @@ def encode(
     rows: Sequence[Row],
 ) -> bytes:
     """Return the block of a node that will stand at `index`."""
-    size = len(key)
-    if span < 0x80 and size < 0x80:
-        head = bytes((kind, span, size)) + key
-    else:
-        head = bytes((kind,)) + varint(span) + varint(size) + key
+    return encode_rows(index, encode_head(index, kind, span, key, value, run), rows)
+
+
+def encode_head(
+    index: int, kind: int, span: int, key: bytes, value: bytes, run: tuple[int, int]
+) -> bytes:
+    """Return all of a node's block but its rows."""
+    head = b"%c%b%b%b" % (kind, varint(span), varint(len(key)), key)
     if kind == PUT:
-        size = len(value)
-        head += (bytes((size,)) if size < 0x80 else varint(size)) + value
-    elif kind == PUT_CHUNKS:
-        head += varint(index - run[0]) + varint(run[1])
-    if not rows:
-        return head
+        return head + varint(len(value)) + value
+    if kind == PUT_CHUNKS:
+        return head + varint(index - run[0]) + varint(run[1])
+    return head
+
+
+def encode_put(key: bytes, value: bytes) -> bytes:
+    """Return what `encode_head` does for a put inside of a batch, wherever it will stand."""
+    if len(key) < 0x80 and len(value) < 0x80:
+        return b"\x01\x00%c%b%c%b" % (len(key), key, len(value), value)
+    return encode_head(0, PUT, 0, key, value, _NO_RUN)
+
+
+def encode_rows(index: int, head: bytes, rows: Sequence[Row]) -> bytes:
+    """Return the block of a node from its head and its rows, which are in ascending order."""
     parts = [head]
     before = -1
     for row in rows:
@@ -228,24 +240,21 @@ def encode(
 
 def _encode_row(index: int, row: Row, gap: int) -> bytes:
     _, bitmap, below, pointers = row
-    furthest = index - min(pointers)
-    skipped = b""
-    if gap >= _GAP_MORE:
-        skipped = varint(gap - _GAP_MORE)
-        gap = _GAP_MORE
-    count = varint(below - len(pointers))
-    if furthest < 0x100:
-        width, packed = 1, bytes([index - pointer for pointer in pointers])
-    elif furthest < 0x10000:
-        width = 2
-        packed = _TWO_BYTES[len(pointers)].pack(*[index - pointer for pointer in pointers])
+    distances = [index - pointer for pointer in pointers]
+    extra = below - len(distances)
+    furthest = max(distances)
+    if furthest < 0x100 and extra < 0x80 and gap < _GAP_MORE:  # most rows of a batch
+        return bytes((gap, bitmap >> 8, bitmap & 255, extra, *distances))
+    width = (furthest.bit_length() + 7) // 8
+    if width == 1:
+        packed = bytes(distances)
+    elif width == 2:
+        packed = _TWO_BYTES[len(distances)].pack(*distances)
     else:
-        width = (furthest.bit_length() + 7) // 8
-        packed = b"".join([(index - pointer).to_bytes(width) for pointer in pointers])
-    first = gap | (width - 1) << 5
-    if skipped:
-        return b"%c%b%c%c%b%b" % (first, skipped, bitmap >> 8, bitmap & 255, count, packed)
-    return b"%c%c%c%b%b" % (first, bitmap >> 8, bitmap & 255, count, packed)
+        packed = b"".join([distance.to_bytes(width) for distance in distances])
+    skipped = b"" if gap < _GAP_MORE else varint(gap - _GAP_MORE)
+    first = min(gap, _GAP_MORE) | (width - 1) << 5
+    return b"%c%b%c%c%b%b" % (first, skipped, bitmap >> 8, bitmap & 255, varint(extra), packed)
 
 
 def encode_chunk(data: bytes) -> bytes:

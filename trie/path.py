@@ -24,6 +24,7 @@ docs/adr. Knows keys as bytes; must not know nodes or blocks.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from blake3 import blake3
@@ -114,6 +115,10 @@ class Paths:
             path = self._make(key)
             self._last = key, path
         return path
+
+    def paths(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Return the paths of many keys."""
+        return list(map(self._make, keys))
 
     def _make(self, key: bytes) -> bytes:
         if self.ordered:

@@ -89,7 +89,7 @@ class Trie(View, MutableMapping[Any, Any]):
             if if_version is not None or if_absent:
                 node = find(pending.nodes, pending.root, path)
                 _check_condition(key, node, if_version, if_absent=if_absent)
-            return pending.write([Change(raw, path, data)])
+            return pending.write([(path, raw, data)])
 
     def delete(self, key: Any, *, if_version: int | None = None) -> int:
         """Delete a key; return the version that lacks it. Raises `KeyError`, and as `put` does."""
@@ -101,7 +101,7 @@ class Trie(View, MutableMapping[Any, Any]):
             _check_condition(key, node, if_version, if_absent=False)
             if node is None:
                 raise KeyError(key)
-            return pending.write([Change(raw, path, None)])
+            return pending.write([(path, raw, None)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """Set the value of a key."""
@@ -184,7 +184,7 @@ def _restore(now: Node | None, old: Node | None) -> Change:
     value: bytes | Run | None = None
     if old is not None:
         value = old.run if old.kind == PUT_CHUNKS else old.value
-    return Change(node.key, node.path, value)
+    return node.path, node.key, value
 
 
 def _check_condition(

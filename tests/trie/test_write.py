@@ -65,6 +65,16 @@ def test_thousands_of_nested_keys_need_no_recursion(trie: Trie) -> None:
     assert len(nested) == len(list(nested)) == 299
 
 
+def test_a_lookup_in_a_batch_halves_the_keys_with_each_block(store: Store) -> None:
+    """However the keys are spread: here a third of them is one chain, and most have one head."""
+    trie = Trie(store.feed("a"), order="key")
+    keys = ["c" * size for size in range(1, 200)]
+    keys += [f"head/{number:03}" for number in range(300)] + [f"{number}" for number in range(100)]
+    trie.update(dict.fromkeys(keys, b""))
+    for key in keys:
+        assert len(trie.walk(key)) - 1 <= len(keys).bit_length()
+
+
 def test_any_number_of_keys_may_collide(store: Store) -> None:
     trie = Trie(store.feed("a"), hash_bits=1)
     model = {}
