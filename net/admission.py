@@ -9,7 +9,8 @@ One owner's addresses (`net.addresses.area`) have a share of each only. A handsh
 taken GRACE is slow, and whoever comes after it may displace it: of the owner himself where
 his share is used up, of the owner with most places where all are. So those who connect and
 say nothing are out of the way after a second, and those who come in a crowd, a thousand at
-once, have their turn one after another.
+once, have their turn one after another. The last to come is the first of its line: behind those
+who keep silent nobody would ever have a turn, and the first of a long line have given up.
 
 Keys that are `ban`ned are remembered for a time, and only so many of them.
 
@@ -36,6 +37,9 @@ MAX_LINE = 2048
 """Those who wait for a place; each costs a socket and 20 KiB, nothing of them is read."""
 MAX_LINE_SHARE = 1024
 """A crowd may come from one address, that of a router."""
+
+PATIENCE = 10.0
+"""Seconds in the line after which a guest is turned away: nobody waits for an answer longer."""
 
 MAX_INSIDE = 2048
 """Established connections: 150 MB when nothing happens on them."""
@@ -66,7 +70,7 @@ class Guest:
         self.owner = owner
         self.stage = Stage.GONE
         self.since = 0.0
-        """When its handshake began."""
+        """When it came to the line, or its handshake began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ class Admission:
         if guest.owner not in self._lines and self._make_room(guest.owner, now):
             self._admit(guest, now)
         elif self._has_room(Stage.WAITING, guest.owner):
+            guest.since = now
             self._enter(guest, Stage.WAITING)
             self._lines.setdefault(guest.owner, deque()).append(guest)
             self._advance(now)
@@ -141,13 +146,21 @@ class Admission:
         self._advance(now)
 
     def next_timeout(self) -> float | None:
-        """Return when `handle_timeout` may let in somebody who waits."""
-        if not self._lines or not self._shaking:
+        """Return when `handle_timeout` has something to do with those who wait."""
+        if not self._lines:
             return None
-        return next(iter(self._shaking)).since + GRACE
+        due = min(line[0].since for line in self._lines.values()) + PATIENCE
+        if self._shaking:
+            due = min(due, next(iter(self._shaking)).since + GRACE)
+        return due
 
     def handle_timeout(self, now: float) -> None:
-        """Let those who wait take the places of those who are slow."""
+        """Let those who wait take the places of those who are slow, or turn them away."""
+        for who, line in list(self._lines.items()):
+            while line and now - line[0].since >= PATIENCE:
+                self._displace(line.popleft(), "patience")
+            if not line:
+                del self._lines[who]
         self._advance(now)
 
     def next_event(self) -> Admitted | Displaced | None:
@@ -197,7 +210,7 @@ class Admission:
         )
 
     def _advance(self, now: float) -> None:
-        """Give places to those who wait: one of each owner in turn, the first first."""
+        """Give places to those who wait: one of each owner in turn, the last to come first."""
         moved = True
         while moved:
             moved = False
@@ -207,9 +220,9 @@ class Admission:
                     continue
                 line = self._lines.pop(who)
                 if full:
-                    self._displace(line.popleft(), "connections")
+                    self._displace(line.pop(), "connections")
                 else:
-                    self._admit(line.popleft(), now)
+                    self._admit(line.pop(), now)
                 if line:
                     self._lines[who] = line
                 moved = True

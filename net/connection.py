@@ -158,7 +158,9 @@ class Connection:
             return
         self._lost = True
         if self.error is None and not self._closing:
-            self.error = error
+            # Bytes that are not authentic may be anybody's, and are not held against the peer.
+            spoilt = isinstance(error, PeerError)
+            self.error = ClosedError(f"the connection was spoilt: {error}") if spoilt else error
         self._closing = True
         self._timer.cancel()
         reason = str(self.error) if self.error else "the connection is closed"

@@ -17,6 +17,7 @@ from net.admission import (
     MAX_INSIDE_SHARE,
     MAX_LINE,
     MAX_LINE_SHARE,
+    PATIENCE,
     Admission,
     Admitted,
     Displaced,
@@ -61,7 +62,7 @@ class TestPlaces:
         door.left(guest, 0.2)
         assert not any(door.count(stage) for stage in Stage)
 
-    def test_a_crowd_has_its_turn_one_after_another(self, door: Admission) -> None:
+    def test_a_crowd_has_its_turn_one_after_another_the_last_first(self, door: Admission) -> None:
         guests = [arrive(door, HERE) for _ in range(1000)]
         assert door.count(Stage.SHAKING) == MAX_HANDSHAKES_SHARE
         order = []
@@ -70,7 +71,7 @@ class TestPlaces:
                 assert isinstance(event, Admitted)
                 order.append(event.guest)
                 door.established(event.guest, 0.1)
-        assert order == guests
+        assert order == guests[:MAX_HANDSHAKES_SHARE] + guests[: MAX_HANDSHAKES_SHARE - 1 : -1]
         assert door.count(Stage.INSIDE) == 1000
 
     def test_one_owner_has_a_share_and_others_the_rest(self, door: Admission) -> None:
@@ -102,7 +103,7 @@ class TestPlaces:
         events(door)
         for guest in shaking[:3]:
             door.left(guest, 0.0)
-        assert events(door) == [Admitted(crowd[0]), Admitted(single), Admitted(crowd[1])]
+        assert events(door) == [Admitted(crowd[4]), Admitted(single), Admitted(crowd[3])]
 
 
 class TestSlowness:
@@ -119,6 +120,19 @@ class TestSlowness:
         assert silent[0].stage is Stage.GONE
         door.left(silent[0], GRACE)
         assert door.count(Stage.SHAKING) == MAX_HANDSHAKES_SHARE
+
+    def test_who_waits_for_long_is_turned_away(self, door: Admission) -> None:
+        shaking = [arrive(door, HERE) for _ in range(MAX_HANDSHAKES_SHARE)]
+        for guest in shaking:
+            guest.since = PATIENCE  # as if all were new
+        late = [arrive(door, HERE, 1.0 + n) for n in range(3)]
+        events(door)
+        assert door.next_timeout() == 1.0 + PATIENCE
+        door.handle_timeout(2.0 + PATIENCE)
+        gone = [event.guest for event in events(door) if event.guest in late[:2]]
+        assert gone == late[:2]
+        assert {guest.stage for guest in gone} == {Stage.GONE}
+        assert late[2].stage is not Stage.GONE
 
     def test_nobody_is_displaced_where_nobody_waits(self, door: Admission) -> None:
         for _ in range(MAX_HANDSHAKES_SHARE):
@@ -178,7 +192,7 @@ class TestLimits:
         events(door)
         late = [arrive(door, HERE) for _ in range(3)]
         door.established(inside[0], 0.0)
-        assert events(door) == [Admitted(late[0]), Displaced(late[1]), Displaced(late[2])]
+        assert events(door) == [Admitted(late[2]), Displaced(late[1]), Displaced(late[0])]
 
     def test_a_node_with_few_files_has_fewer_connections(self) -> None:
         door = Admission(inside=3)
