@@ -44,7 +44,8 @@ OnIntroduction = Callable[[bytes], Awaitable[bytes | None]]
 class DhtNode:
     """A node of the DHT on a UDP port, which it shares with other protocols and does not own.
 
-    `bootstrap` names nodes as "host:port"; with none, this node starts a network.
+    `bootstrap` names nodes as "host:port"; with none, this node starts a network. `known` are
+    nodes that were there another time (`net.contacts` keeps them), and may be gone.
     `ephemeral` nodes ask but do not offer themselves as contacts: for short commands.
     `on_introduction` is given the messages that others send to us through those who hold our
     announcements, and returns the answer (at most 512 bytes) or None for silence.
@@ -56,12 +57,14 @@ class DhtNode:
         udp: UdpSocket,
         *,
         bootstrap: Sequence[str] = (),
+        known: Sequence[Address] = (),
         node_key: KeyPair | None = None,
         ephemeral: bool = False,
         on_introduction: OnIntroduction | None = None,
     ) -> None:
         self.bootstrap = tuple(bootstrap)
         self._names = [parse_address(text) for text in bootstrap]
+        self._known = tuple(known)
         self._udp = udp
         self._loop = asyncio.get_running_loop()
         self._queues: dict[int, asyncio.Queue[Event | None]] = {}
@@ -83,9 +86,9 @@ class DhtNode:
         )
 
     async def start(self) -> int:
-        """Listen and join the network; returns how many bootstrap nodes answered.
+        """Listen and join the network; returns how many bootstrap and known nodes answered.
 
-        Raises `NetError` when there are bootstrap nodes and none answers. The node runs
+        Raises `NetError` when there are bootstrap nodes and nobody answers. The node runs
         all the same then: it can be asked, and keeps trying until it is closed.
         """
         if self._started:
@@ -93,11 +96,12 @@ class DhtNode:
         self._started = True
         self._udp.attach(range(DHT_TAG, DHT_TAG + 1), self._received)
         self._pump()
-        if not self._names:
+        if not self._names and not self._known:
             return 0
         addresses = [a for name in self._names for a in await self._resolve(name)]
+        addresses += [address for address in self._known if self._reaches(address)]
         finished = await self._run(self._core.join(addresses, self._loop.time()))
-        if not finished.answers:
+        if self._names and not finished.answers:
             names = ", ".join(self.bootstrap)
             raise NetError(f"no bootstrap node answered: {names}")
         return finished.answers

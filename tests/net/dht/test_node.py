@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from feedlog.keys import KeyPair
-from net.addresses import RelayAddress
+from net.addresses import RelayAddress, parse_address
 from net.carriers.udp import UdpSocket
+from net.contacts import KeptContacts
 from net.dht.hashing import feed_topic, peer_topic
 from net.dht.node import DhtNode
 from net.discovery import Introducer, PeerAddress
@@ -127,6 +129,31 @@ async def test_starting_twice_is_a_mistake(start_node: StartNode) -> None:
     node = await start_node()
     with pytest.raises(RuntimeError, match="started before"):
         await node.start()
+
+
+async def test_known_nodes_let_one_join_when_the_bootstrap_node_is_gone(
+    start_node: StartNode, tmp_path: Path
+) -> None:
+    first = await start_node()
+    second = await start_node([first.address])
+    third = await start_node([first.address])
+    await everything(third, TOPIC)
+    kept = KeptContacts(tmp_path / "contacts")
+    assert second.address in third.contacts
+    kept.save(third.contacts)
+    await first.close()
+    await third.close()
+    known = KeptContacts(tmp_path / "contacts").load()
+    again = await start_node([first.address], known=[*known, ("2001:db8::1", 9)])
+    assert again.contacts == [second.address]
+    assert await again.announce(TOPIC, [HERE]) == 1
+
+
+async def test_known_nodes_that_are_gone_leave_a_network_to_start(start_node: StartNode) -> None:
+    gone = await start_node()
+    await gone.close()
+    alone = await start_node(known=[parse_address(gone.address)])
+    assert alone.contacts == []
 
 
 async def test_a_bootstrap_node_that_is_not_there_is_named() -> None:
