@@ -14,8 +14,9 @@ from net.errors import (
     RefusedError,
 )
 from net.node import Node, Server
-from net.remote import PeerStatus, Remote, Status
+from net.remote import Remote
 from net.remote_file import RemoteFile
+from net.status import PeerStatus, Status
 from net.stream import SecureStream
 
 __all__ = [

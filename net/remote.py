@@ -18,13 +18,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from functools import partial
+from typing import TypeVar, overload
 
 from feedlog import BlockMissing, Feed, flat_tree
 from feedlog.errors import FeedlogError
-from net.errors import ClosedError, DeadlineError, NetError, RefusedError
+from net.errors import ClosedError, DeadlineError, RefusedError
 from net.remote_file import RemoteFile
 from net.replicate.events import (
     BlocksStored,
@@ -38,7 +37,9 @@ from net.replicate.messages import MAX_PAYLOAD
 from net.replicate.read_ahead import ReadAhead
 from net.replicate.session import Query
 from net.replicate.wants import Want
+from net.status import Status, status_of, tried
 from net.swarm import Swarm
+from net.waiting import Deadline, Waiting
 
 TIMEOUT = 30.0
 """Seconds that a call waits for peers unless it is told otherwise."""
@@ -49,44 +50,6 @@ ATTEMPTS_KEPT = 32
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called with how many blocks of how many are here."""
-
-
-@dataclass(frozen=True, slots=True)
-class PeerStatus:
-    """One peer of a feed."""
-
-    public_key: bytes
-    length: int
-    """What it claims, without proof."""
-    blocks: int
-    """Blocks that came from it."""
-    bytes: int
-    round_trip: float | None
-    rate: float
-    """Bytes a second, the best of late."""
-    in_flight: int
-    stalled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Where a remote feed stands."""
-
-    length: int
-    fork: int
-    held: int
-    """Blocks that are here."""
-    data_bytes: int
-    """Bytes of blocks received."""
-    proof_bytes: int
-    """Bytes received besides: hashes, heads, framing of proofs."""
-    round_trips: int
-    """The longest chain of requests each of which had to wait for the one before."""
-    requests: int
-    blocks: int
-    wasted: int
-    """Blocks received twice."""
-    peers: tuple[PeerStatus, ...]
 
 
 class Remote:
@@ -102,9 +65,7 @@ class Remote:
         self._core = swarm.core
         self._on_closed = closed
         self._loop = asyncio.get_running_loop()
-        self._waiters: dict[int, list[asyncio.Future[None]]] = {}
-        self._queries: dict[int, asyncio.Future[bool]] = {}
-        self._changes: set[asyncio.Future[None]] = set()
+        self._waiting = Waiting(self._late)
         self._live = 0
         self._closed = False
         self._error: FeedlogError | None = None
@@ -140,9 +101,27 @@ class Remote:
             indexes = list(index)
             await self._fetch(indexes, timeout)
             return [self.feed[one] for one in indexes]
-        if index not in self._core.standing.held:
+        standing = self._core.standing
+        if index in standing.held:
+            return self.feed[index]
+        if 0 <= index < standing.length:
+            await self._wait_for(index, timeout)
+        else:
             await self._fetch([index], timeout)
         return self.feed[index]
+
+    async def _wait_for(self, index: int, seconds: float | None) -> None:
+        """Wait for one block below the end: the usual request, made with little ado."""
+        self._check()
+        wants = self._core.wants
+        wants.block(index)
+        future = self._waiting.for_block(index, seconds)
+        try:
+            self._pursue()
+            await future
+        finally:
+            wants.unblock(index)
+            self._waiting.leave(index, future)
 
     async def _fetch(self, indexes: list[int], seconds: float | None) -> None:
         what = f"block {indexes[0]}" if len(indexes) == 1 else f"{len(indexes)} blocks"
@@ -161,12 +140,9 @@ class Remote:
             return
         self._check()
         wants = self._core.wants
-        futures: list[asyncio.Future[None]] = []
         for index in missing:
             wants.block(index)
-            future = self._loop.create_future()
-            self._waiters.setdefault(index, []).append(future)
-            futures.append(future)
+        futures = [self._waiting.for_block(index, None) for index in missing]
         try:
             last = max(missing)
             if last >= standing.length:
@@ -181,11 +157,7 @@ class Remote:
         finally:
             for index, future in zip(missing, futures, strict=True):
                 wants.unblock(index)
-                future.cancel()
-                waiters = self._waiters[index]
-                waiters.remove(future)
-                if not waiters:
-                    del self._waiters[index]
+                self._waiting.leave(index, future)
 
     async def update(self, *, timeout: float | None = TIMEOUT) -> int:  # noqa: ASYNC109 - as in get
         """Learn the newest head that the peers have; return the feed's length."""
@@ -326,7 +298,7 @@ class Remote:
                 progress(want.done, want.total)
             if want.finished:
                 return
-            await self._change()
+            await self._waiting.for_change()
 
     async def live(self, start: int = 0) -> AsyncIterator[bytes]:
         """Yield every block from `start` on, and new ones as they are appended, for ever.
@@ -344,7 +316,7 @@ class Remote:
             while True:
                 while index >= self.feed.length:
                     self._check()
-                    await self._change()
+                    await self._waiting.for_change()
                 if ahead.move(index, self.feed.length):
                     self._pursue()
                 try:
@@ -370,7 +342,7 @@ class Remote:
                 self._check()
                 now = standing.fork, standing.length
                 if now == told:
-                    await self._change()
+                    await self._waiting.for_change()
                 else:
                     told = now
                     yield now
@@ -428,70 +400,35 @@ class Remote:
 
     async def _ask(self, query: Query) -> bool:
         self._check()
-        future: asyncio.Future[bool] = self._loop.create_future()
-        self._queries[id(query)] = future
+        future = self._waiting.for_query(query)
         try:
             self._core.query(query, self._loop.time())
             self._swarm.settle()
             return await future
         finally:
             self._core.drop(query)
-            del self._queries[id(query)]
+            self._waiting.forget(query)
 
     # What happens.
 
     def _on_event(self, event: Event) -> None:
         match event:
             case BlocksStored(spans):
-                for start, stop in spans:
-                    self._wake_waiters(start, stop)
-                self._wake_changes()
+                self._waiting.blocks_came(spans)
             case HeadChanged():
-                self._wake_changes()
+                self._waiting.changed()
             case QueryAnswered(query):
-                self._resolve(query, answered=True)
+                self._waiting.resolve(query, answered=True)
             case QueryFailed(query):
-                self._resolve(query, answered=False)
+                self._waiting.resolve(query, answered=False)
             case StoreFailed(error):
                 self._fail(error)
             case _:
                 pass
 
-    def _wake_waiters(self, start: int, stop: int) -> None:
-        indexes: Iterable[int] = range(start, stop)
-        if stop - start > len(self._waiters):
-            indexes = [index for index in self._waiters if start <= index < stop]
-        for index in indexes:
-            for future in self._waiters.get(index, ()):
-                if not future.done():
-                    future.set_result(None)
-
-    def _wake_changes(self) -> None:
-        for future in self._changes:
-            if not future.done():
-                future.set_result(None)
-
-    def _resolve(self, query: Query, *, answered: bool) -> None:
-        future = self._queries.get(id(query))
-        if future is not None and not future.done():
-            future.set_result(answered)
-
     def _fail(self, error: FeedlogError) -> None:
         """Let everyone who waits know that it will not come."""
-        waiting: list[asyncio.Future[Any]] = [*self._queries.values(), *self._changes]
-        waiting += [future for futures in self._waiters.values() for future in futures]
-        waiting = [future for future in waiting if not future.done()]
-        for future in waiting:
-            future.set_exception(error)
-        self._error = None if waiting else error
-
-    async def _change(self) -> None:
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._changes.add(future)
-        try:
-            await future
-        finally:
-            self._changes.discard(future)
+        self._error = None if self._waiting.fail(error) else error
 
     def _pursue(self) -> None:
         self._core.pursue(self._loop.time())
@@ -504,63 +441,23 @@ class Remote:
             error, self._error = self._error, None  # told once: the disk may have room later
             raise error
 
-    @asynccontextmanager
-    async def _deadline(self, seconds: float | None, what: str) -> AsyncIterator[None]:
-        scope = asyncio.timeout(seconds)
-        try:
-            async with scope:
-                yield
-        except TimeoutError as error:
-            if isinstance(error, NetError) or not scope.expired():
-                raise
-            raise DeadlineError(
-                f"{what} of {self.feed.id} did not come in {seconds:g} s: {self.tried()}"
-            ) from None
+    def _deadline(self, seconds: float | None, what: str) -> Deadline:
+        return Deadline(seconds, partial(self._late, what))
+
+    def _late(self, what: str, seconds: float) -> DeadlineError:
+        return DeadlineError(
+            f"{what} of {self.feed.id} did not come in {seconds:g} s: {self.tried()}"
+        )
 
     # Knowing.
 
     def tried(self) -> str:
         """Return what was done to find peers, and how it went, in one line."""
-        parts = []
-        if self._swarm.peers:
-            parts.append(f"{len(self._swarm.peers)} peers connected")
-            parts += [
-                f"{peer.key.hex()[:8]} {'does not answer' if session.link.stalled else 'is slow'}"
-                if session.link.asked
-                else f"{peer.key.hex()[:8]} does not have it"
-                for session, peer in self._swarm.peers.items()
-            ]
-        parts += dict.fromkeys(self.attempts)
-        return "; ".join(parts) or "no peer was found yet"
+        return tried(self._swarm, self.attempts)
 
     def status(self) -> Status:
         """Return lengths, counters and what is known of each peer."""
-        counters = self._core.counters
-        standing = self._core.standing
-        return Status(
-            length=standing.length,
-            fork=standing.fork,
-            held=len(standing.held),
-            data_bytes=counters["data"],
-            proof_bytes=counters["proofs"],
-            round_trips=self._core.scheduler.depth,
-            requests=counters["requests"],
-            blocks=counters["blocks"],
-            wasted=counters["wasted"],
-            peers=tuple(
-                PeerStatus(
-                    public_key=peer.key,
-                    length=session.position[1],
-                    blocks=session.blocks_received,
-                    bytes=session.bytes_received,
-                    round_trip=session.link.pace.round_trip,
-                    rate=session.link.pace.rate,
-                    in_flight=session.link.pace.in_flight,
-                    stalled=session.link.stalled,
-                )
-                for session, peer in self._swarm.peers.items()
-            ),
-        )
+        return status_of(self._swarm)
 
     async def close(self) -> None:
         """Follow the feed no more; the replica stays."""
@@ -569,6 +466,7 @@ class Remote:
         self._closed = True
         self._swarm.listeners.remove(self._on_event)
         self._fail(ClosedError("the remote feed was closed"))
+        self._waiting.close()
         self._on_closed(self)
 
 

@@ -12,27 +12,27 @@ Must not know how peers are found.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 
 from feedlog import Feed, Store
+from feedlog.errors import FeedlogError
 from net.channels import Channel
 from net.connection import Connection
 from net.errors import NetError, PeerError
+from net.intake import Intake
 from net.replicate.core import Replication
 from net.replicate.events import Event, PeerFailed
 from net.replicate.messages import PROTOCOL
 from net.replicate.serving import Handler
 from net.replicate.session import Arrival, Session
-from net.replicate.storing import Outcome, store_proofs
+from net.replicate.storing import Outcome
 from net.replicate.throttle import Throttle
 
-INLINE_SIZE = 64 << 10
-"""Bytes of proofs that are stored in the event loop, if the last such batch was quick."""
-INLINE_TIME = 0.002
-"""Seconds that count as quick: an fsync does not, on most disks."""
+TICK = 0.05
+"""Seconds between two looks at what time has made due, while there is anything. So long
+do small proofs wait to be stored, after whoever waited for their blocks has got them."""
 
 MAX_WAITING_SIZE = 8 << 20
 """Bytes of proofs of one feed that wait for the disk before its peers are told to wait.
@@ -96,18 +96,15 @@ class Swarm:
         self.listeners: list[Callable[[Event], None]] = []
         self.sharing = False
         self._connections: dict[Connection, Peer] = {}
-        self._store = store
-        self._executor = executor
+        self._intake = Intake(feed, store, executor, report=self._report, lost=self._lost)
         self._left = left
         self._upload = upload or Throttle()
         self._download = download or Throttle()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._settling = False
-        self._storing = False
-        self._applying: int | None = None
+        self._in_turn = False
         self._closed = False
-        self._last_time = 0.0
         self._waiting_size = 0
         self._unread: deque[tuple[Channel, int]] = deque()
         self._stop_observing = feed.observe(self._observed)
@@ -198,15 +195,22 @@ class Swarm:
         """Do everything that is due after something has happened."""
         if self._closed:
             return
+        core = self.core
+        self._in_turn = True
         self._store_arrivals()
-        while (event := self.core.next_event()) is not None:
+        self._in_turn = False
+        if core.due:
+            core.pursue(self._loop.time())
+        while (event := core.next_event()) is not None:
             if isinstance(event, PeerFailed) and event.session in self.peers:
                 self._drop(self.peers[event.session], event.error)
             for listener in tuple(self.listeners):
                 listener(event)
-        for peer in tuple(self.peers.values()):
-            self.pump(peer)
-        self._set_timer()
+        for session, peer in tuple(self.peers.items()):
+            if session.wants_to_send:
+                self.pump(peer)
+        if self._timer is None:
+            self._set_timer()
 
     def _settle_soon(self) -> None:
         if not self._settling:
@@ -250,70 +254,48 @@ class Swarm:
             self.pump(peer)
 
     def _set_timer(self) -> None:
+        """See to it that time is looked at, a tick at a time: cheaper than with each message."""
         due = self.core.next_timeout()
-        if due is None:
-            return
-        if self._timer is not None:
-            if self._timer.when() <= due:
-                return  # it will look again: cheaper than a new one with each message
-            self._timer.cancel()
-        self._timer = self._loop.call_at(due, self._on_timeout)
+        now = self._loop.time()
+        if self._intake.waits:
+            due = now
+        if due is not None:
+            self._timer = self._loop.call_at(max(due, now + TICK), self._on_timeout)
 
     def _on_timeout(self) -> None:
         self._timer = None
+        self._intake.flush()
         self.core.handle_timeout(self._loop.time())
         self._settle_soon()
 
     def _observed(self) -> None:
         """Learn, in any thread, that the feed has changed."""
-        if threading.get_ident() != self._applying and not self._closed:
+        if not self._intake.changing and not self._closed:
             self._loop.call_soon_threadsafe(self.changed)
 
     # Storing.
 
     def _store_arrivals(self) -> None:
-        if self._storing:
-            return
-        arrivals = self.core.take_arrivals(MAX_BATCH)
-        if not arrivals:
-            return
-        self._storing = True
-        size = sum(arrival.size for arrival in arrivals)
-        if size <= INLINE_SIZE and self._last_time <= INLINE_TIME:
-            self._report(arrivals, self._apply(arrivals))
-            return
-        future = self._loop.run_in_executor(self._executor, self._apply, arrivals)
-        future.add_done_callback(lambda done: self._stored(arrivals, done))
-
-    def _apply(self, arrivals: list[Arrival]) -> list[Outcome]:
-        started = self._loop.time()
-        proofs = [arrival.proof for arrival in arrivals]
-        self._applying = threading.get_ident()
-        try:
-            outcomes = store_proofs(self.feed, proofs, self._store.transaction)
-        finally:
-            self._applying = None
-        taken = self._loop.time() - started
-        if sum(arrival.size for arrival in arrivals) <= INLINE_SIZE:
-            self._last_time = taken
-        return outcomes
-
-    def _stored(self, arrivals: list[Arrival], done: asyncio.Future[list[Outcome]]) -> None:
-        if self._closed or done.cancelled():
-            return
-        self._report(arrivals, done.result())
-        self._settle_soon()
+        if not self._intake.busy and self.core.waiting:
+            self._intake.take(self.core.take_arrivals(MAX_BATCH))
 
     def _report(self, arrivals: list[Arrival], outcomes: list[Outcome]) -> None:
+        """Learn what became of what came; settles, unless it is being done."""
         now = self._loop.time()
-        self._storing = False
         for arrival, outcome in zip(arrivals, outcomes, strict=True):
             self.core.stored(arrival, outcome, now)
             self._waiting_size -= arrival.size
         while self._unread and self._waiting_size <= MAX_WAITING_SIZE:
             channel, size = self._unread.popleft()
             self._consume(channel, size)
-        self.core.pursue(now)
+        self.core.due = True
+        if not self._in_turn:
+            self._settle_soon()
+
+    def _lost(self, error: FeedlogError) -> None:
+        self.core.lost(error, self._loop.time())
+        if not self._in_turn:
+            self._settle_soon()
 
     def close(self) -> None:
         """Talk with nobody about the feed any more."""
@@ -321,6 +303,7 @@ class Swarm:
             return
         self._closed = True
         self._stop_observing()
+        self._intake.close()
         if self._timer is not None:
             self._timer.cancel()
         for peer in list(self._connections.values()):

@@ -35,8 +35,16 @@ PACKAGES = ("feedlog", "trie", "net", "feedlog_cli")
 
 SHELL = (
     "net/node.py",
+    "net/announcer.py",
+    "net/feeds.py",
+    "net/ports.py",
+    "net/reach.py",
+    "net/reception.py",
+    "net/rendezvous.py",
     "net/remote.py",
     "net/remote_file.py",
+    "net/waiting.py",
+    "net/intake.py",
     "net/stream.py",
     "net/finder.py",
     "net/swarm.py",

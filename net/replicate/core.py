@@ -82,6 +82,8 @@ class Replication:
         self._ready: deque[Arrival] = deque()
         self._tell_at: float | None = None
         self._next_number = 0
+        self.due = False
+        """Whether something has come that may let us ask for more: call `pursue`."""
         self._measure()
 
     # Peers come and go.
@@ -109,9 +111,14 @@ class Replication:
         self._ask_all(now)
 
     def receive(self, session: Session, data: bytes, now: float) -> None:
-        """Take a message; raises `PeerError`, and the peer is to be let go."""
+        """Take a message; raises `PeerError`, and the peer is to be let go.
+
+        Asks for nothing yet: an owner who has stored what came calls `pursue`.
+        """
         before = session.remote
-        session.receive(data)
+        if not session.receive(data):
+            return  # it asks us, and brings nothing
+        self.due = True
         if session.remote is not before:
             self._on_info(session)
         while session.refusals:
@@ -120,7 +127,6 @@ class Replication:
             self._on_arrival(session.arrivals.popleft(), now)
         self.counters["wasted"] += session.unasked
         session.unasked = 0
-        self._ask_all(now)
 
     def _on_info(self, session: Session) -> None:
         # One more chance with each new claim, and no more than that.
@@ -155,6 +161,7 @@ class Replication:
         self._ask_all(now)
 
     def _ask_all(self, now: float) -> None:
+        self.due = False
         self._update_if_behind()
         for query in list(self._queries):
             self._ask_query(query, now)
@@ -370,6 +377,18 @@ class Replication:
             session.distrusted = False
             self._refresh(now)
 
+    def lost(self, error: FeedlogError, now: float) -> None:
+        """Learn that proofs which counted as stored could not be kept."""
+        self._drop_requests()  # their answers may build on what was lost
+        self._refresh(now)
+        self._events.append(StoreFailed(error))
+
+    def _drop_requests(self) -> None:
+        """Forget the requests for blocks; what still comes of them is not looked at."""
+        self.scheduler.reset()
+        for session in self.sessions:
+            session.sent = {i: sent for i, sent in session.sent.items() if sent.query}
+
     def _on_bad(self, arrival: Arrival, error: FeedlogError, now: float) -> None:
         session, sent = arrival.session, arrival.sent
         if isinstance(error, InvalidProof) and self._is_stale(arrival):
@@ -418,13 +437,16 @@ class Replication:
         head = self.standing.head
         if head is not None and head != before:
             self._follow_head(before)
+        came = []
         for start, stop in changes:
-            held = self.standing.held.covers(start, stop)
-            if held:
+            if self.standing.held.covers(start, stop):
                 self.scheduler.arrived(start, stop)
+                came.append((start, stop))
             else:
                 self.wants.lost(start, stop)
             self._tell(start, stop, now)
+        if came:
+            self._events.append(BlocksStored(tuple(came)))
 
     def _follow_head(self, before: Head | None) -> None:
         """Deal with a new head of ours: push it, or say that there is one."""
@@ -432,9 +454,7 @@ class Replication:
         assert head is not None, "a feed does not lose its last head"
         self._measure()
         if before is not None and before.fork != head.fork:
-            self.scheduler.reset()
-            for session in self.sessions:
-                session.sent = {i: sent for i, sent in session.sent.items() if sent.query}
+            self._drop_requests()
         pushes: dict[int, bytes | None] = {}
         for session in self.sessions:
             self._rebase(session)

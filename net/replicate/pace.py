@@ -30,6 +30,10 @@ MAX_PATIENCE = 10.0
 CHUNKS = 4
 """Requests in flight on a link without delay: one is read, sent, verified and stored each."""
 
+OVERTAKING = 0.02
+"""Seconds that an urgent request must be expected to save, besides two round trips, before
+it asks again for what is in flight: a block that has left its sender comes twice."""
+
 RATE_MEMORY = 8
 """Answers after which the best rate is forgotten if it was not reached again."""
 
@@ -116,6 +120,13 @@ class Pace:
         if self.round_trip is None:
             return FIRST_PATIENCE / 2
         return min(self.patience, 2 * self.round_trip + 4 * self.variance + 0.05)
+
+    @property
+    def overtaken(self) -> int:
+        """Bytes in flight that come so soon that an urgent request would not come before them."""
+        if self.round_trip is None or not self.rate:
+            return MAX_WINDOW
+        return int(self.rate * (2 * self.round_trip + OVERTAKING))
 
     def time_for(self, size: int) -> float:
         """Return the seconds in which we expect `size` bytes, asked for now."""

@@ -147,7 +147,11 @@ class Scheduler:
         return asked
 
     def _urgent(self, link: Link) -> list[Span]:
-        free = _free(self.wants.blocked, link.have, self._urgent_busy, link.base or 0)
+        """Return blocks that somebody waits for and that are not about to come."""
+        busy = self._urgent_busy
+        if busy != self.busy:
+            busy = self._coming()
+        free = _free(self.wants.blocked, link.have, busy, link.base or 0)
         if len(self.links) == 1:
             return _gather(free, URGENT_BLOCKS)
         spans: list[Span] = []
@@ -161,6 +165,19 @@ class Scheduler:
                 if not room:
                     return spans
         return spans
+
+    def _coming(self) -> Spans:
+        """Return what is in flight and would come no sooner if it were asked for again."""
+        coming = self._urgent_busy.copy()
+        for link in self.links:
+            ahead = 0
+            for asked in link.asked.values():
+                if asked.late:
+                    continue
+                ahead += asked.cost
+                if not asked.urgent and ahead <= link.pace.overtaken:
+                    coming.update(asked.spans)
+        return coming
 
     def _soonest(self, index: int) -> Link | None:
         """Return the peer that we expect to answer soonest for a block."""

@@ -129,6 +129,11 @@ class Session:
         return f"<Session {self.number} with {self.name}>"
 
     @property
+    def wants_to_send(self) -> bool:
+        """Whether there may be something to send."""
+        return bool(self.outbox or self.info_due or self.told_due or self.serving)
+
+    @property
     def position(self) -> tuple[int, int]:
         """Fork and length that the peer claims; less than any where it claims nothing."""
         return (self.remote.fork, self.remote.length) if self.remote else (-1, 0)
@@ -172,15 +177,21 @@ class Session:
 
     # Receiving.
 
-    def receive(self, data: bytes) -> None:
-        """Take a message of the peer; raises `PeerError`."""
+    def receive(self, data: bytes) -> bool:
+        """Take a message of the peer; raises `PeerError`.
+
+        Returns whether it tells us or brings us something; requests do not.
+        """
         try:
             message = messages.decode(data)
             if isinstance(message, Data):
                 self._on_data(message, len(data))
-                return
+                return True
         except DecodeError as error:
             raise ProtocolError(str(error), code="decode") from error
+        if isinstance(message, Request):
+            self.serving.add(message)
+            return False
         match message:
             case Info():
                 position = self.position
@@ -194,14 +205,13 @@ class Session:
                 self.told_due = True
                 if self.told.pieces > MAX_OFFER_PIECES:
                     raise LimitError(f"wants {self.told.pieces} spans at once", MAX_OFFER_PIECES)
-            case Request():
-                self.serving.add(message)
             case NoData(number, reason):
                 self._on_no_data(number, reason)
             case Cancel(number):
                 self.serving.cancel(number)
             case None:
                 pass  # a newer peer knows what it means
+        return True
 
     def _on_have(self, message: Have) -> None:
         offer = self.link.have

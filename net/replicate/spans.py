@@ -80,7 +80,7 @@ class Spans:
 
     def remove(self, start: int, stop: int) -> None:
         """Remove [start, stop)."""
-        if start >= stop:
+        if start >= stop or not self._starts:
             return
         low = bisect_right(self._stops, start)
         high = bisect_left(self._starts, stop)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
 
 from feedlog import BlockMissing, Feed, KeyPair, Store
 from feedlog.errors import StoreError
-from net import swarm
+from net import intake
 from net.errors import ClosedError, DeadlineError
 from net.node import Node
 from net.remote import Remote
@@ -36,6 +36,12 @@ async def writer(start_node: StartNode, feed: Feed) -> Node:
 @pytest.fixture
 async def remote(start_node: StartNode, writer: Node, feed: Feed) -> Remote:
     return await (await start_node(writer)).follow(feed.key)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - it is for tests to look from outside
+            await asyncio.sleep(0.001)
 
 
 class TestGet:
@@ -169,7 +175,7 @@ class TestLive:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         if not quick:  # pushes then come while the answer to a request waits for the disk
-            monkeypatch.setattr(swarm, "INLINE_TIME", -1.0)
+            monkeypatch.setattr(intake, "INLINE_TIME", -1.0)
         remotes = [await (await start_node(writer)).follow(feed.key) for _ in range(10)]
 
         async def read(remote: Remote) -> list[bytes]:
@@ -258,11 +264,38 @@ class TestOther:
             raise StoreError("no space left")
 
         with monkeypatch.context() as patch:
-            patch.setattr(remote.feed, "apply", full)
+            patch.setattr(remote.feed, "accept", full)
             with pytest.raises(StoreError, match="no space"):
                 await remote.get(1)
         assert remote.feed.have == []
         assert await remote.get(1) == BLOCKS[1]
+
+    async def test_what_the_disk_refuses_later_is_told_as_well(
+        self, remote: Remote, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await remote.get(0)
+        await until(lambda: not remote.feed._staging.batches)
+
+        def full(*_: object) -> None:
+            remote.feed._staging.forget()
+            raise StoreError("no space left")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(remote.feed._staging, "flush", full)
+            assert await remote.get(1) == BLOCKS[1]
+            await until(lambda: remote._error is not None)
+        with pytest.raises(StoreError, match="no space"):
+            await remote.get(2)
+        assert remote.feed.have == [range(1)]
+        assert await remote.get(1) == BLOCKS[1]
+
+    async def test_what_was_got_is_stored_without_being_asked_to(self, remote: Remote) -> None:
+        await remote.update()
+        assert await remote.get(3) == BLOCKS[3]
+        assert remote.feed._staging.batches
+        assert remote.feed[3] == BLOCKS[3]
+        await until(lambda: not remote.feed._staging.batches)
+        assert remote.feed[3] == BLOCKS[3]
 
     async def test_closing_wakes_who_waits(self, remote: Remote) -> None:
         await remote.update()
@@ -279,9 +312,8 @@ class TestOther:
 
     async def test_losing_the_connection_is_got_over(self, remote: Remote, writer: Node) -> None:
         await remote.get(1)
-        for connections in list(writer._connections.values()):
-            for connection in connections:
-                connection.stream.abort()
+        for connection in writer.connections:
+            connection.stream.abort()
         assert await remote.get(2) == BLOCKS[2]
 
     async def test_status(self, remote: Remote) -> None:

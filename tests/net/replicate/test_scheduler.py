@@ -61,10 +61,25 @@ def test_who_waits_does_not_wait_for_the_window() -> None:
     scheduler.wants.add([(0, 10_000)])
     ask(scheduler)
     scheduler.wants.block(9_999)
-    scheduler.wants.block(5)  # in flight already, but behind bulk
     ((_, asked),) = ask(scheduler)
     assert asked.urgent
-    assert list(asked.spans) == [(5, 6), (9_999, 10_000)]
+    assert list(asked.spans) == [(9_999, 10_000)]
+    assert ask(scheduler) == []
+
+
+def test_who_waits_for_what_is_in_flight_overtakes_it_only_where_that_saves_time() -> None:
+    scheduler = make((0, 10_000))
+    scheduler.wants.add([(0, 10_000)])
+    requests = ask(scheduler)
+    (link,) = scheduler.links
+    first, last = requests[0][1].spans.start, requests[-1][1].spans.start
+    scheduler.wants.block(first)
+    scheduler.wants.block(last)
+    assert ask(scheduler) == []  # nothing is known of the peer: it may answer at once
+    link.pace.first_answer(0.01, 0.0)
+    link.pace.rate = 4e6  # the first 128 KiB are nearly here, the last take a while
+    urgent = [asked for _, asked in ask(scheduler) if asked.urgent]
+    assert [list(asked.spans) for asked in urgent] == [[(last, last + 1)]]
     assert ask(scheduler) == []
 
 

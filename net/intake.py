@@ -1,0 +1,156 @@
+"""From a proof that has come to the disk.
+
+Small proofs of blocks are verified at once, in the turn of the event loop in which they
+came, and wait in memory for a transaction that they share. Others are applied: in the
+loop, where the last such batch was quick, or else in a thread, a batch at a time.
+
+Invariant: outcomes are reported in the order of the arrivals, each once; and what was
+accepted is written within a tick of the swarm's, or reported as lost.
+Must not know peers, or what is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from feedlog import Feed, Store
+from feedlog.errors import FeedlogError
+from net.replicate.session import Arrival
+from net.replicate.storing import Outcome, store_proofs
+
+INLINE_SIZE = 64 << 10
+"""Bytes of proofs that are dealt with in the event loop: a millisecond's work."""
+INLINE_TIME = 0.002
+"""Seconds that a small transaction may take there: an fsync takes more, on most disks."""
+
+STAGED_PROOFS = 256
+"""Accepted proofs that are written without waiting for the tick."""
+STAGED_SIZE = 256 << 10
+
+Report = Callable[[list[Arrival], list[Outcome]], None]
+
+
+class Intake:
+    """What comes of one feed, on its way to the store."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        store: Store,
+        executor: Executor,
+        *,
+        report: Report,
+        lost: Callable[[FeedlogError], None],
+    ) -> None:
+        self._feed = feed
+        self._store = store
+        self._executor = executor
+        self._on_report = report
+        self._on_lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._last_time = 0.0
+        self._staged = 0
+        self._staged_size = 0
+        self._changing: int | None = None
+        self._closed = False
+        self.busy = False
+        """Whether a thread is at it: more is taken when that is done."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether something was accepted that is not written."""
+        return self._staged > 0
+
+    @property
+    def changing(self) -> bool:
+        """Whether it is we who change the feed now, in this thread."""
+        return self._changing == threading.get_ident()
+
+    def take(self, arrivals: list[Arrival]) -> None:
+        """Verify and store; the report may come before this returns."""
+        size = sum(arrival.size for arrival in arrivals)
+        if size > INLINE_SIZE:
+            self._in_thread(arrivals)
+        elif not any(arrival.proof.question.signed for arrival in arrivals):
+            self._accept(arrivals, size)
+        elif self._last_time > INLINE_TIME:
+            self._in_thread(arrivals)
+        else:
+            started = self._loop.time()
+            outcomes = self._apply(arrivals)
+            self._last_time = self._loop.time() - started
+            self._on_report(arrivals, outcomes)
+
+    def _accept(self, arrivals: list[Arrival], size: int) -> None:
+        outcomes: list[Outcome] = []
+        self._changing = threading.get_ident()
+        for arrival in arrivals:
+            try:
+                outcomes.append(self._feed.accept(arrival.proof))
+            except FeedlogError as error:
+                outcomes.append(error)
+        self._changing = None
+        self._staged += len(arrivals)
+        self._staged_size += size
+        self._on_report(arrivals, outcomes)
+        if self._staged >= STAGED_PROOFS or self._staged_size >= STAGED_SIZE:
+            self.flush()
+
+    def _apply(self, arrivals: list[Arrival]) -> list[Outcome]:
+        proofs = [arrival.proof for arrival in arrivals]
+        self._changing = threading.get_ident()
+        try:
+            return store_proofs(self._feed, proofs, self._store.transaction)
+        finally:
+            self._changing = None
+
+    def _in_thread(self, arrivals: list[Arrival]) -> None:
+        self.busy = True
+        future = self._loop.run_in_executor(self._executor, self._apply, arrivals)
+        future.add_done_callback(lambda done: self._applied(arrivals, done))
+
+    def _applied(self, arrivals: list[Arrival], done: asyncio.Future[list[Outcome]]) -> None:
+        self.busy = False
+        if not self._closed and not done.cancelled():
+            self._on_report(arrivals, done.result())
+
+    def flush(self) -> None:
+        """Write what was accepted, in the loop or, where that takes long, in a thread."""
+        if self.busy or not self._staged:
+            return
+        self._staged = self._staged_size = 0
+        if self._last_time <= INLINE_TIME:
+            self._flushed(self._write())
+            return
+        self.busy = True
+        future = self._loop.run_in_executor(self._executor, self._write)
+        future.add_done_callback(self._written)
+
+    def _write(self) -> FeedlogError | None:
+        started = self._loop.time()
+        try:
+            self._feed.flush()
+        except FeedlogError as error:
+            return error
+        finally:
+            self._last_time = self._loop.time() - started
+        return None
+
+    def _written(self, done: asyncio.Future[FeedlogError | None]) -> None:
+        self.busy = False
+        if not self._closed and not done.cancelled():
+            self._flushed(done.result())
+            self._on_report([], [])
+
+    def _flushed(self, error: FeedlogError | None) -> None:
+        if error is not None:
+            self._on_lost(error)
+
+    def close(self) -> None:
+        """Write what was accepted, and take nothing more."""
+        if not self._closed:
+            self._closed = True
+            self._write()
