@@ -6,6 +6,8 @@ when an earlier one has failed (RFC 8305 does so with addresses). That a port an
 nothing: it may be another machine's with the same private address. So the race is over
 when a handshake has proven the peer's key; the others are then cancelled and closed.
 
+How each way has ended is told in `attempts`, also of a race that is cancelled.
+
 Invariant: at most one stream comes out, and of the losers nothing stays open.
 Must not know how addresses are found, or what the stream is for.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from net.addresses import Address, format_address
 from net.carriers.base import Carrier
@@ -23,9 +26,9 @@ from net.carriers.tcp import connect_tcp
 from net.errors import ConnectError, NetError
 from net.stream import SecureStream
 
-STAGGER = 0.2
-"""Seconds between two starts: a TCP connection and its handshake over 100 ms. A peer whose
-TCP port is blocked is found by QUIC that much later, and no longer."""
+STAGGER = 0.15
+"""Seconds between two starts: a TCP connection and its handshake over 75 ms. A peer whose TCP
+port is blocked is found by QUIC that much later, and one behind a router again later."""
 ATTEMPT_TIMEOUT = 5.0
 """Seconds for one way, handshake included."""
 QUIC_TIMEOUT = 2.0
@@ -44,6 +47,18 @@ class Way:
 
     name: str
     connect: Callable[[], Awaitable[Carrier]]
+    timeout: float = ATTEMPT_TIMEOUT
+    """Seconds for it, handshake included."""
+
+
+class Attempt(NamedTuple):
+    """A way that has been tried, and the error that it ended with."""
+
+    name: str
+    error: Exception
+
+    def __str__(self) -> str:
+        return f"{self.name}: {_why(self.error)}"
 
 
 def ways_to(addresses: Iterable[Address], quic: QuicPort | None = None) -> list[Way]:
@@ -72,10 +87,10 @@ async def dial(
     secure: Secure,
     *,
     stagger: float = STAGGER,
-    attempt_timeout: float = ATTEMPT_TIMEOUT,
+    attempts: list[Attempt] | None = None,
 ) -> SecureStream:
     """Try ways until one yields a stream; raises `ConnectError` that says how each ended."""
-    race = Race(secure, attempt_timeout)
+    race = Race(secure, [] if attempts is None else attempts)
     try:
         for way in ways:
             race.start(way)
@@ -86,24 +101,23 @@ async def dial(
                 return stream
     finally:
         await race.close()
-    raise ConnectError("no way leads to the peer", race.reasons)
+    raise ConnectError("no way leads to the peer", [str(attempt) for attempt in race.attempts])
 
 
 class Race:
     """Attempts that run, and how those ended that do not any more."""
 
-    def __init__(self, secure: Secure, attempt_timeout: float) -> None:
+    def __init__(self, secure: Secure, attempts: list[Attempt]) -> None:
         self.running: dict[asyncio.Task[SecureStream], Way] = {}
-        self.reasons: list[str] = []
+        self.attempts = attempts
         self._secure = secure
-        self._timeout = attempt_timeout
 
     def start(self, way: Way) -> None:
         """Begin an attempt."""
         self.running[asyncio.ensure_future(self._attempt(way))] = way
 
     async def _attempt(self, way: Way) -> SecureStream:
-        async with asyncio.timeout(self._timeout):
+        async with asyncio.timeout(way.timeout):
             return await self._secure(await way.connect())
 
     async def wait(self, seconds: float | None) -> SecureStream | None:
@@ -116,7 +130,7 @@ class Race:
             try:
                 stream = task.result()
             except (NetError, OSError) as error:
-                self.reasons.append(f"{way.name}: {self._why(error)}")
+                self.attempts.append(Attempt(way.name, error))
                 del self.running[task]
             else:
                 del self.running[task]
@@ -125,17 +139,19 @@ class Race:
 
     async def close(self) -> None:
         """Cancel what still runs, and close what has won too late."""
-        for task in self.running:
-            task.cancel()
+        for task, way in self.running.items():
+            if task.cancel():
+                self.attempts.append(Attempt(way.name, TimeoutError()))
         for outcome in await asyncio.gather(*self.running, return_exceptions=True):
             if isinstance(outcome, SecureStream):
                 outcome.abort()
 
-    def _why(self, error: Exception) -> str:
-        """Say in a few words how an attempt ended; the name of the way stands before it."""
-        cause = error.__cause__ if isinstance(error, ConnectError) else error
-        if isinstance(cause, TimeoutError) and not isinstance(cause, NetError):
-            return "no answer in time"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        return str(cause or error)
+
+def _why(error: Exception) -> str:
+    """Say in a few words how an attempt ended; the name of the way stands before it."""
+    cause = error.__cause__ if isinstance(error, ConnectError) and error.__cause__ else error
+    if isinstance(cause, TimeoutError) and not isinstance(cause, NetError):
+        return "no answer in time"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return cause.summary if isinstance(cause, ConnectError) else str(cause)

@@ -66,10 +66,14 @@ class LimitError(PeerError):
 
 
 class ConnectError(NetError):
-    """No connection came about. `tried` lists each attempt and how it ended."""
+    """No connection came about. `tried` lists each attempt and how it ended.
+
+    `summary` is the message without that list.
+    """
 
     def __init__(self, message: str, tried: Sequence[str] = ()) -> None:
         super().__init__(f"{message} (tried: {'; '.join(tried)})" if tried else message)
+        self.summary = message
         self.tried = tuple(tried)
 
 

@@ -10,9 +10,9 @@ The many sockets of blind probing are opened when the puncher first sends from t
 but for the one that was agreed on, when it has found a way. A punch goes on after that: it keeps
 the way alive until it is closed.
 
-Invariant: at most `MAX_PUNCHES` at a time, the next fails with `BUSY`, and at most `MAX_BLIND` of
-them with many sockets, the next makes do with the shared port: strangers cannot make us open
-files without end.
+Invariant: at most `MAX_PUNCHES` look for a way at a time, and at most `MAX_KEPT` keep one alive;
+the next fails with `BUSY`. At most `MAX_BLIND` look with many sockets, the next makes do with the
+shared port: strangers cannot make us open files without end.
 Must not know how offers are exchanged, or what runs on the way. Specified in docs/spec/punch.md.
 """
 
@@ -33,7 +33,9 @@ from net.punch.messages import PUNCH_TAG, session_of
 from net.punch.puncher import Failed, Puncher
 
 MAX_PUNCHES = 64
-"""Punches at a time, those that only keep a way alive among them."""
+"""Punches that look for a way at a time."""
+MAX_KEPT = 2048
+"""Punches that keep a way alive: as many as a node has connections."""
 MAX_BLIND = 2
 """Punches at a time that have sockets of their own to look with: 256 files each."""
 
@@ -75,6 +77,11 @@ class Punch:
     def has_own_sockets(self) -> bool:
         """Whether it looks with sockets besides the shared one."""
         return len(self._sockets) + len(self._opening) > 2
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a way has been found, or it is known that there is none."""
+        return self._result.done()
 
     async def punched(self) -> Way:
         """Wait for the way; raises `PunchError`, or `ClosedError` when it is closed before."""
@@ -182,8 +189,11 @@ class PunchPort:
 
     def start(self, keys: PunchKeys, puncher: Puncher) -> Punch:
         """Begin a punch; raises `PunchError` when too many run."""
-        if len(self._punches) >= MAX_PUNCHES or keys.session in self._punches:
-            raise PunchError(f"{len(self._punches)} punches run, limit {MAX_PUNCHES}", BUSY)
+        looking = sum(not punch.is_settled for punch in self._punches.values())
+        kept = len(self._punches) - looking
+        if looking >= MAX_PUNCHES or kept >= MAX_KEPT or keys.session in self._punches:
+            limits = f"limits {MAX_PUNCHES} and {MAX_KEPT}"
+            raise PunchError(f"{looking} punches run and {kept} ways are kept, {limits}", BUSY)
 
         def may_open() -> bool:
             others = [p for p in self._punches.values() if p is not punch and p.has_own_sockets]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from net.addresses import Address, canonical
 from net.carriers.base import HIGH_WATER, LOW_WATER, Receiver
@@ -172,12 +172,12 @@ async def connect_tcp(host: str, port: int) -> TcpCarrier:
 
 async def listen_tcp(
     accepted: Callable[[TcpCarrier], None],
-    host: str | None = None,
+    host: str | Sequence[str] | None = None,
     port: int = 0,
     *,
     sock: socket.socket | None = None,
 ) -> TcpListener:
-    """Listen on a host (all where None) and port, or a bound socket; raises `ListenError`."""
+    """Listen on hosts (all where None) and a port, or a bound socket; raises `ListenError`."""
     loop = asyncio.get_running_loop()
 
     def make() -> TcpCarrier:
@@ -189,6 +189,7 @@ async def listen_tcp(
         else:
             server = await loop.create_server(make, host, port, backlog=BACKLOG)
     except OSError as error:
-        where = format_address((host or "*", port))
+        hosts = [host or "*"] if host is None or isinstance(host, str) else host
+        where = ", ".join(format_address((one, port)) for one in hosts)
         raise ListenError(f"cannot listen on tcp {where}: {error.strerror or error}") from error
     return TcpListener(server)

@@ -12,7 +12,7 @@ from net.carriers import Carrier, TcpListener, listen_tcp, memory_pair
 from net.carriers.quic import QuicPort
 from net.carriers.udp import UdpSocket
 from net.dial import MAX_WAYS, Way, dial, ways_to
-from net.errors import ConnectError, NetError
+from net.errors import ConnectError, ListenError, NetError
 from net.stream import SecureStream, accept_stream, open_stream
 from tests.reference.receivers import Recording
 from tests.reference.wire import ALICE, BOB, EVE
@@ -34,10 +34,15 @@ class Listening:
         self.tasks.append(asyncio.ensure_future(accept_stream(carrier, self.key)))
 
     async def open(self, *, tcp: bool = True, quic: bool = True) -> tuple[str, int]:
-        self.udp = await UdpSocket.open("127.0.0.1")
-        address = self.udp.addresses[0]
-        if tcp:
-            self.tcp = await listen_tcp(self.accept, *address)
+        while self.udp is None:
+            udp = await UdpSocket.open("127.0.0.1")
+            address = udp.addresses[0]
+            try:
+                self.tcp = await listen_tcp(self.accept, *address) if tcp else None
+            except ListenError:  # another process has that number on TCP
+                udp.close()
+            else:
+                self.udp = udp
         if quic:
             self.quic = QuicPort(self.udp, self.accept)
         return address
@@ -114,8 +119,9 @@ async def test_when_nothing_works_each_attempt_is_named(quic: QuicPort) -> None:
     other.key = EVE
     wrong, silent = await other.open(), await UdpSocket.open("127.0.0.1")
     nobody = silent.addresses[0]
+    ways = [Way(way.name, way.connect, timeout=0.5) for way in ways_to([wrong, nobody], quic)]
     with pytest.raises(ConnectError) as caught:
-        await dial(ways_to([wrong, nobody], quic), secure, stagger=0.01, attempt_timeout=0.5)
+        await dial(ways, secure, stagger=0.01)
     reasons = sorted(caught.value.tried)
     assert len(reasons) == 4
     assert f"quic 127.0.0.1:{nobody[1]}: no answer in time" in reasons

@@ -69,7 +69,7 @@ class TestSharing:
             await remote.download()
             assert list(remote.feed) == BLOCKS
         assert reader.peers == [writer.public_key]
-        assert len(reader._connections[writer.public_key]) == 1
+        assert len(reader.connections) == 1
 
     async def test_a_policy_says_who_may_read(self, start_node: StartNode, store: Store) -> None:
         feed = store.feed("log")
@@ -192,8 +192,8 @@ class TestStreams:
         server_node = await start_node(store=store)
         server = await server_node.listen(echo)
         await server_node.share(feed)
-        assert server_node._listener is not None
-        server_node._listener.close()
+        assert server_node._parts is not None
+        server_node._parts.ports.listener.close()
         client = await start_node(server_node)
         stream = await client.connect(server.public_key)
         assert stream.description.startswith("quic")

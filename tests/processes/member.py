@@ -75,7 +75,7 @@ class Member:
 
     async def cut(self) -> int:
         """Lose every connection, as when a cable is pulled."""
-        connections = [one for some in self.node._connections.values() for one in some]
+        connections = self.node.connections
         for connection in connections:
             connection.stream.abort()
         return len(connections)

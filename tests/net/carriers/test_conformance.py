@@ -9,6 +9,7 @@ import pytest
 
 from net.carriers import Carrier, connect_tcp, listen_tcp, memory_pair
 from net.carriers.base import HIGH_WATER
+from net.carriers.held import HeldCarrier
 from net.carriers.memory import MemoryCarrier
 from tests.reference.quic import quic_pair
 from tests.reference.receivers import Recording
@@ -25,6 +26,7 @@ KINDS = [
     "quic6",
     "quic, backwards",
     "quic, no offloading",
+    "quic, held",
 ]
 
 
@@ -36,6 +38,9 @@ async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
     host = "::1" if request.param.endswith("6") else "127.0.0.1"
     if request.param.startswith("quic"):
         async with quic_pair(host, offload="no off" not in request.param) as (client, server):
+            if request.param.endswith("held"):
+                yield HeldCarrier(client, lambda: None, "held"), server
+                return
             yield (server, client) if "backwards" in request.param else (client, server)
         return
     accepted: asyncio.Future[Carrier] = asyncio.get_running_loop().create_future()

@@ -1,0 +1,121 @@
+"""Reaching a peer wherever it is: a ladder of ways, tried one after another until one holds.
+
+1. the addresses that it announces, by TCP and QUIC, the likeliest first;
+2. a hole through both routers, if the first address has not answered at once; before it,
+   if the peer's record names no address that we could reach.
+
+Invariant: the stream is with the owner of the key that was asked for.
+Must not know how peers are found, or what a stream is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from feedlog import KeyPair
+from net.addresses import Address, reach
+from net.carriers.base import Carrier
+from net.dial import Attempt, Way, dial, ways_to
+from net.discovery import Introducer, PeerAddress
+from net.errors import ConnectError, DeadlineError, NotFound, PunchError
+from net.ports import Ports
+from net.punch.classify import NatReport
+from net.punch.puncher import PUNCH_TIME, Reason
+from net.rendezvous import Rendezvous
+from net.stream import SecureStream, open_stream
+
+PUNCH_TIMEOUT = PUNCH_TIME + 8.0
+"""Seconds for a punched way: introduction, punch, QUIC and the handshake."""
+
+PUNCHED = "punching"
+"""The name of that way in reports."""
+
+
+class Reach:
+    """The ladder of one node. Without an `introducer` it has its first rung only."""
+
+    def __init__(
+        self,
+        key_pair: KeyPair,
+        ports: Ports,
+        rendezvous: Rendezvous,
+        introducer: Introducer | None,
+        nat: Callable[[], NatReport],
+    ) -> None:
+        self._key_pair = key_pair
+        self._ports = ports
+        self._rendezvous = rendezvous
+        self._introducer = introducer
+        self._nat = nat
+
+    async def connect(
+        self,
+        peer: PeerAddress,
+        topic: bytes,
+        protocol: str,
+        attempts: list[Attempt] | None = None,
+    ) -> SecureStream:
+        """Open a stream to a peer that was found under a topic; raises `ConnectError`.
+
+        `attempts` is given what was tried as it goes, for a caller who may lose patience.
+        """
+        secure = partial(
+            open_stream,
+            key_pair=self._key_pair,
+            remote_key=peer.public_key,
+            protocol=protocol,
+        )
+        tried: list[Attempt] = [] if attempts is None else attempts
+        begun = len(tried)
+        try:
+            return await dial(self.ladder(peer, topic), secure, attempts=tried)
+        except ConnectError as error:
+            why = explain(tried[begun:])
+            name = peer.public_key.hex()[:16]
+            raise ConnectError(f"cannot reach {name}: {why}", error.tried) from error
+
+    def ladder(self, peer: PeerAddress, topic: bytes) -> list[Way]:
+        """Return the ways to a peer, in the order in which they are to be tried."""
+        addresses = [address for address in peer.addresses if self._ports.reaches(address)]
+        ours = self._nat().public
+        direct = ways_to(likeliest_first(addresses, ours), self._ports.quic)
+        if self._introducer is None:
+            return direct
+        punched = self._punched(self._introducer, topic, peer.public_key)
+        first = 2 if any(_may_answer(address, ours) for address in addresses) else 0
+        return [*direct[:first], punched, *direct[first:]]
+
+    def _punched(self, introducer: Introducer, topic: bytes, public_key: bytes) -> Way:
+        async def connect() -> Carrier:
+            return await self._rendezvous.connect(introducer, topic, public_key)
+
+        return Way(PUNCHED, connect, PUNCH_TIMEOUT)
+
+
+def likeliest_first(addresses: Sequence[Address], ours: Address | None) -> list[Address]:
+    """Return addresses in the order in which they should be tried, as we are seen at `ours`.
+
+    A peer behind our own router is met on its LAN, any other one at its public address.
+    """
+    if ours is None or reach(ours[0]) < 2 or any(host == ours[0] for host, _ in addresses):
+        return list(addresses)
+    return sorted(addresses, key=lambda address: -reach(address[0]))
+
+
+def _may_answer(address: Address, ours: Address | None) -> bool:
+    """Tell whether it is worth while to wait a moment for an answer from an address."""
+    return ours is None or reach(ours[0]) < 2 or reach(address[0]) == 2
+
+
+def explain(attempts: Sequence[Attempt]) -> str:
+    """Return why a peer was not reached, in the words of docs/guide/connect.md."""
+    errors = [attempt.error for attempt in attempts if attempt.name == PUNCHED]
+    error = errors[-1] if errors else None
+    if isinstance(error, PunchError) and error.reason == Reason.BOTH_RANDOM.name:
+        return "both NATs random and no relay"
+    if isinstance(error, NotFound | DeadlineError):
+        return "peer silent"
+    if isinstance(error, PunchError):
+        return error.summary
+    return "no way leads there"

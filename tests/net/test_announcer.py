@@ -1,0 +1,66 @@
+"""What a node announces follows its addresses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+import pytest
+
+from net.addresses import Address, RelayAddress
+from net.announcer import Announcer, Where
+from net.discovery import PeerAddress
+from net.errors import RefusedError
+
+HOME: list[Address] = [("192.0.2.1", 4000)]
+AWAY: list[Address] = [("198.51.100.1", 4000)]
+
+
+class Board:
+    """A discovery that writes down what it is told, and refuses one topic."""
+
+    def __init__(self) -> None:
+        self.posted: dict[bytes, tuple[Sequence[Address], Sequence[RelayAddress]]] = {}
+        self.changed = asyncio.Event()
+
+    async def announce(
+        self, topic: bytes, addresses: Sequence[Address], relays: Sequence[RelayAddress] = ()
+    ) -> int:
+        if topic == b"bad":
+            raise RefusedError("full")
+        self.posted[topic] = addresses, relays
+        self.changed.set()
+        return 1
+
+    async def unannounce(self, topic: bytes) -> int:
+        self.posted.pop(topic, None)
+        return 1
+
+    async def lookup(self, topic: bytes) -> AsyncGenerator[PeerAddress]:
+        for key in (topic,):
+            yield PeerAddress(key, ())
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_announcements_move_with_us_and_are_withdrawn() -> None:
+    where: Where = HOME, ()
+    board = Board()
+    announcer = Announcer(board, lambda: where)
+    announcer.start()
+    assert await announcer.announce(b"topic") == 1
+    with pytest.raises(RefusedError):
+        await announcer.announce(b"bad")
+    assert board.posted == {b"topic": (HOME, ())}
+    relay = RelayAddress(bytes(32), ("192.0.2.9", 9))
+    where = AWAY, (relay,)
+    board.changed.clear()
+    announcer.look()
+    await board.changed.wait()
+    assert board.posted == {b"topic": (AWAY, (relay,))}
+    assert announcer.topics == {b"topic", b"bad"}
+    await announcer.withdraw(b"bad")
+    await announcer.withdraw(b"never announced")
+    await announcer.close()
+    assert board.posted == {}
