@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from feedlog import KeyPair
+from feedlog_cli.metrics import Metric, MetricsServer
 from feedlog_cli.network import EVERYWHERE
 from feedlog_cli.options import Bootstrap, Json
 from feedlog_cli.output import note, say, say_json_line
 from feedlog_cli.places import check_addresses
 from feedlog_cli.running import serve_until_stopped
+from net.addresses import Address, parse_address
 from net.carriers.udp import UdpSocket
+from net.contacts import KeptContacts
 from net.dht.node import DhtNode
 
 PORT = 49737
@@ -28,6 +37,16 @@ def dht(
         int, typer.Option("--port", "-p", metavar="PORT", min=0, max=65535, help="0 takes any.")
     ] = PORT,
     bootstrap: Bootstrap = None,
+    contacts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Keep the nodes that answer here, and join through them next time."
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Serve figures for Prometheus: /metrics over HTTP."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a node of the DHT, through which peers find each other, until Ctrl-C.
@@ -35,19 +54,80 @@ def dht(
     Prints the address that others give as --bootstrap. Without --bootstrap of its own it
     starts a network; with it, it joins one. Listening on IPv4 and IPv6 takes two --host.
     """
-    serve_until_stopped(serve(host or [EVERYWHERE], port, check_addresses(bootstrap), as_json))
+    where = [parse_address(text) for text in check_addresses([metrics] if metrics else None)]
+    kept = None if contacts is None else KeptContacts(contacts)
+    hosts, known = host or [EVERYWHERE], check_addresses(bootstrap)
+    serve_until_stopped(serve(hosts, port, known, kept, where, as_json=as_json))
 
 
-async def serve(hosts: list[str], port: int, bootstrap: list[str], as_json: bool) -> None:
+async def serve(
+    hosts: list[str],
+    port: int,
+    bootstrap: list[str],
+    kept: KeptContacts | None,
+    metrics: list[Address],
+    *,
+    as_json: bool,
+) -> None:
     """Run the node until the process is told to stop."""
     udp = await UdpSocket.open(*hosts, port=port)
+    known = [] if kept is None else kept.load()
     try:
-        async with DhtNode(KeyPair.generate(), udp, bootstrap=bootstrap) as node:
+        node = DhtNode(KeyPair.generate(), udp, bootstrap=bootstrap, known=known)
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(node)
+            told = {"address": node.address}
+            for address in metrics:
+                server = MetricsServer(address, lambda: figures(node))
+                told["metrics"] = (await stack.enter_async_context(server)).address
+            if kept is not None:
+                await stack.enter_async_context(keeping(kept, node))
             if as_json:
-                say_json_line({"address": node.address})
+                say_json_line(told)
             else:
                 say(node.address, flush=True)
                 note(f"others join with --bootstrap {node.address}; Ctrl-C ends this node")
             await asyncio.Event().wait()
     finally:
         udp.close()
+
+
+@contextlib.asynccontextmanager
+async def keeping(kept: KeptContacts, node: DhtNode) -> AsyncIterator[None]:
+    """Keep a node's contacts, for the last time at the end."""
+    task = asyncio.create_task(kept.run(lambda: node.contacts))
+    try:
+        await asyncio.sleep(0)  # a task that has not begun would not save when it is cancelled
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def figures(node: DhtNode) -> list[Metric]:
+    """Return what an operator wants to see of a node."""
+    counters = dict(node.counters)
+    held = counters.pop("records held")
+    usage = time.process_time()
+    return [
+        Metric("feedlog_dht_contacts", "Nodes in the routing table.", "gauge", len(node.contacts)),
+        Metric("feedlog_dht_records", "Announcements held for others.", "gauge", held),
+        Metric(
+            "feedlog_dht_events_total",
+            "Datagrams, requests and calls by what became of them.",
+            "counter",
+            counters,
+            "event",
+        ),
+        Metric("process_cpu_seconds_total", "CPU time spent, in seconds.", "counter", usage),
+        Metric("process_resident_memory_bytes", "Memory in use, in bytes.", "gauge", resident()),
+    ]
+
+
+def resident() -> int:
+    """Return the bytes of memory that the process occupies; the most it ever did off Linux."""
+    with contextlib.suppress(OSError):
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * resource.getpagesize()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

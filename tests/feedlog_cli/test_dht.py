@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import re
+import shlex
 import signal
+import urllib.request
+from pathlib import Path
 
 from feedlog_cli.children import Children
 from tests.reference.command_line import Network, Run
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "operator.md"
 
 WORDS = ("dht", "--host", "127.0.0.1", "--port", "0", "--json")
 
@@ -39,3 +45,39 @@ def test_a_bootstrap_that_does_not_answer(process: Run, free_port: int) -> None:
         "dht", "--host", "127.0.0.1", "--port", "0", "-b", f"127.0.0.1:{free_port}"
     ).complaint
     assert complaint == f"no bootstrap node answered: 127.0.0.1:{free_port}"
+
+
+def test_a_restart_joins_without_the_bootstrap_node(children: Children, tmp_path: Path) -> None:
+    first, ready = children.serve(WORDS, {})
+    bootstrap = ("--bootstrap", ready["address"])
+    children.serve((*WORDS, *bootstrap), {})
+    words = (*WORDS, *bootstrap, "--contacts", str(tmp_path / "contacts"))
+    third, _ = children.serve(words, {})
+    for process in (third, first):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    children.serve(words, {})  # ends at once with an error if nobody answers
+
+
+def test_metrics_where_none_can_be(process: Run) -> None:
+    result = process(*WORDS, "--metrics", "nowhere")
+    assert (result.code, "an address is host:port" in result.complaint) == (2, True)
+    assert (
+        "no metrics on 203.0.113.254:1" in process(*WORDS, "--metrics", "203.0.113.254:1").complaint
+    )
+
+
+def test_the_service_of_the_operators_guide(
+    children: Children, tmp_path: Path, free_port: int
+) -> None:
+    """What the unit runs is run, in a place and on ports of the test's own."""
+    [line] = re.findall(r"^ExecStart=(.+)$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    line = line.replace("${STATE_DIRECTORY}", str(tmp_path)).replace("9464", str(free_port))
+    program, *words = shlex.split(line)
+    assert Path(program).name == "feedlog"
+    _, ready = children.serve((*words, "--port", "0"), {})
+    with urllib.request.urlopen(f"http://{ready['metrics']}/metrics") as answer:
+        text = answer.read().decode()
+    for name in set(re.findall(r"^# TYPE (\w+)", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)):
+        assert f"# TYPE {name} " in text
+    assert re.search(r"^process_resident_memory_bytes [1-9]\d{6}", text, re.MULTILINE)
