@@ -120,12 +120,41 @@ def plan(question: Question) -> Steps:
     return planner.steps
 
 
+def climb(question: Question) -> tuple[NodeIndex, list[NodeIndex]] | None:
+    """Return how one block is shown against a trusted node: the node, and the siblings on the way.
+
+    The siblings stand in the order of the way up; the proof carries them from left to
+    right. None for every other question: it takes a plan.
+    """
+    pairs, anchors = question.blocks.pairs, question.anchors
+    if question.signed or question.hashes or len(pairs) != 1 or len(anchors) > 1:
+        return None
+    block, stop = pairs[0]
+    if stop - block != 1:
+        return None
+    anchor = anchors[0] if anchors else -1
+    siblings: list[NodeIndex] = []
+    index, width, end = 2 * block, 1, 2 * question.since - 2
+    while index != anchor:
+        above = index & ~(2 * width) | width
+        if above + 2 * width - 1 > end:  # a root of `since`
+            break
+        siblings.append(NodeIndex(index ^ 2 * width))
+        index, width = above, 2 * width
+    if index != anchor and index - width < anchor < index + width:
+        return None  # it lies below, beside the way: the siblings above it are shown by it
+    return NodeIndex(index), siblings
+
+
 def given_nodes(question: Question) -> list[NodeIndex]:
     """Return the nodes that a proof carries: those of the GIVEN steps of its plan, in their order.
 
     Where all blocks lie to one side of what is trusted, these nodes are the perfect
     subtrees that tile what is between the blocks, and no plan has to be drawn up.
     """
+    way = climb(question)
+    if way is not None:
+        return sorted(way[1])
     pairs, length = question.blocks.pairs, question.length
     at, end = (question.since, length) if question.signed else (0, 0)
     if question.hashes or question.anchors or (pairs and pairs[0][0] < at):

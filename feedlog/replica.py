@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from feedlog import catalog, flat_tree
+from feedlog import catalog
 from feedlog.apply import apply
 from feedlog.encryption import BlockCipher
 from feedlog.errors import BlockMissing, ForkConflict, NotWritable
@@ -176,18 +176,25 @@ class Replica(View):
         Blocks past that length have none. Nodes that were come by lately count first.
         """
         length = self.length
-        found: set[NodeIndex] = set()
-        roots = set(flat_tree.roots(length))
         inside = Ranges.of(blocks).intersection(Ranges([(0, length)]))
-        for start, stop in inside.pairs:
-            for edge in {start, stop - 1}:
-                path = _path(edge, roots)
-                for find in (self._staging.node, self._node):
-                    lowest = next((index for index in path if find(index)), None)
-                    if lowest is not None:
-                        found.add(lowest)
-                        break
-        return sorted(found)
+        edges = {edge for start, stop in inside.pairs for edge in (start, stop - 1)}
+        found = {self._lowest(edge, length) for edge in edges}
+        return sorted(index for index in found if index is not None)
+
+    def _lowest(self, block: int, length: int) -> NodeIndex | None:
+        """Return the lowest node above a block that is known, below its root."""
+        path = []
+        known = self._staging.node
+        index, width, end = 2 * block, 1, 2 * length - 2
+        while True:
+            above = index & ~(2 * width) | width
+            if above + 2 * width - 1 > end:
+                break  # this is the root, which is known anyway
+            if known(NodeIndex(index)):
+                return NodeIndex(index)
+            path.append(NodeIndex(index))
+            index, width = above, 2 * width
+        return next((node for node in path if self._node(node)), None)
 
     @property
     def conflict(self) -> ForkConflict | None:
@@ -198,13 +205,3 @@ class Replica(View):
             if evidence is None or (head is not None and evidence.fork < head.fork):
                 return None
             return ForkConflict(*catalog.contradicting_heads(evidence))
-
-
-def _path(block: int, roots: set[NodeIndex]) -> list[NodeIndex]:
-    """Return the nodes above a block, and itself, below the root that it has."""
-    path = []
-    index = flat_tree.node(0, block)
-    while index not in roots:
-        path.append(index)
-        index = flat_tree.parent(index)
-    return path

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedlog import flat_tree
-from feedlog.plan import Question, Step, given_nodes, plan
+from feedlog.plan import Question, Step, climb, given_nodes, plan
 from feedlog.ranges import Ranges
 
 
@@ -75,3 +75,36 @@ def test_the_given_nodes_of_every_range_are_those_of_the_plan(length: int) -> No
                         length=length, blocks=Ranges([(start, stop)]), since=since, signed=signed
                     )
                     assert given_nodes(question) == given_by_the_plan(question)
+
+
+@pytest.mark.parametrize("length", range(1, 18))
+def test_a_climb_is_the_plan_of_one_block(length: int) -> None:
+    anchors = [
+        (),
+        *((index,) for index in range(2 * length) if flat_tree.span(index)[1] <= length),
+    ]
+    for block in range(length):
+        for anchor in anchors:
+            question = Question(
+                length=length,
+                blocks=Ranges([(block, block + 1)]),
+                since=length,
+                anchors=tuple(map(flat_tree.NodeIndex, anchor)),
+                signed=False,
+            )
+            way = climb(question)
+            if way is None:  # the anchor lies beside the way
+                assert anchor
+                assert block not in range(*flat_tree.span(anchor[0]))
+            else:
+                assert given_by_the_plan(question) == sorted(way[1])
+                assert plan(question)[-1] == (Step.CHECK, way[0])
+
+
+def test_other_questions_are_no_climb() -> None:
+    one = Ranges([(3, 4)])
+    assert climb(Question(8, one, since=8, signed=False)) is not None
+    assert climb(Question(8, one, since=8)) is None
+    assert climb(Question(8, Ranges([(3, 5)]), since=8, signed=False)) is None
+    hashes = (flat_tree.NodeIndex(0),)
+    assert climb(Question(8, one, hashes=hashes, since=8, signed=False)) is None

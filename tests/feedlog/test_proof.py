@@ -187,6 +187,34 @@ def test_anchors_shorten_a_proof_and_are_checked(data: st.DataObject) -> None:
             )
 
 
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 13])
+def test_one_block_is_verified_as_by_a_plan_and_refused_as_by_one(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for block in range(length):
+        proof = prove(length, Ranges([(block, block + 1)]), since=length, signed=False)
+        known = trusted(proof)
+        bad = [dataclasses.replace(proof, data=(b"forged",))]
+        for at, (size, digest) in enumerate(proof.nodes):
+            for changed in ((size + 1, digest), (size, bytes(32)), (1 << 63, digest)):
+                nodes = (*proof.nodes[:at], changed, *proof.nodes[at + 1 :])
+                bad.append(dataclasses.replace(proof, nodes=nodes))
+        bad.append(dataclasses.replace(proof, nodes=(*proof.nodes, (1, bytes(32)))))
+        outcomes = []
+        for short in (True, False):
+            with monkeypatch.context() as patch:
+                if not short:
+                    patch.setattr("feedlog.proof.climb", lambda _question: None)
+                shown = verify(KEY, proof, manifest=MANIFEST, trusted=known)
+                outcomes.append((shown.blocks, shown.nodes))
+                for one in bad:
+                    with pytest.raises(InvalidProof):
+                        verify(KEY, one, manifest=MANIFEST, trusted=known)
+                with pytest.raises(InvalidProof, match="not trusted"):
+                    verify(KEY, proof, manifest=MANIFEST, trusted={})
+        assert outcomes[0] == outcomes[1]
+
+
 @given(st.data())
 def test_hashes_alone_are_proven(data: st.DataObject) -> None:
     length = data.draw(st.integers(1, 64))
