@@ -59,9 +59,9 @@ SELECT_INTERVAL = 0.1
 MAX_SELECTS = 15
 """Attempts to agree on a way before another one is looked for."""
 
-KEEPALIVE = 20.0
-"""Seconds at most between two probes of an agreed way: routers forget after 30 (RFC 4787
-demands 120)."""
+KEEPALIVE = 4.5
+"""Seconds at most between two probes of an agreed way. Most routers forget after 30, some after
+5; and a flow that a RANDOM router has forgotten gets another port, which nobody can guess."""
 SETTLING = 2.0
 """Seconds in which late answers on other ways do not replace the one that was agreed on."""
 RETRY = 1.0
