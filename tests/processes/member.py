@@ -3,7 +3,7 @@
     python -m tests.processes.member STORE HOST BOOTSTRAP UPLOAD-LIMIT
 
 In:  ["write", [sizes]]  ["truncate", n]  ["follow", key]  ["download", start, stop]
-     ["get", i, seconds]  ["cut"]  ["state"]
+     ["get", i, seconds]  ["cut"]  ["state"]  ["quic_only"]  ["identity"]  ["ways"]
 Out: the address first, then one line for each command; a download reports its progress in lines.
 What follows a feed downloads all of it, also what comes, and shares it.
 """
@@ -79,6 +79,18 @@ class Member:
         for connection in connections:
             connection.stream.abort()
         return len(connections)
+
+    async def quic_only(self) -> bool:
+        """Accept no TCP connections any more, as behind a firewall."""
+        assert self.node._parts is not None
+        self.node._parts.ports.stop()
+        return True
+
+    async def identity(self) -> str:
+        return self.node.public_key.hex()
+
+    async def ways(self) -> list[str]:
+        return [connection.stream.description for connection in self.node.connections]
 
     async def state(self) -> list[Any]:
         if self.feed is None:

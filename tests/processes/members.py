@@ -55,6 +55,13 @@ class Process:
         self.tell(*command)
         return self.answer()
 
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds and that are not pages of files."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        (line,) = (line for line in status.splitlines() if line.startswith("RssAnon:"))
+        return int(line.split()[1]) * 1024
+
     def signal(self, number: int) -> None:
         """Stop it, or let it go on."""
         os.killpg(self._process.pid, number)
