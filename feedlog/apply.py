@@ -128,7 +128,7 @@ def _store(writer: Writer, log: Log, ours: Head | None, proof: Proof, verified: 
             raise InvalidProof("proof differs from nodes that are verified here")
         raise ForkConflict(ours, head)
     if head is not None and verified.byte_length is not None:
-        log.put_head(writer, head, verified.byte_length)
+        writer.put(*log.head_entry(head, verified.byte_length))
         if log.have.dense and head.length > kept:
             missing = Ranges([(kept, head.length)]).minus(Ranges.of(verified.blocks))
             log.have.remove(writer, missing)

@@ -45,13 +45,17 @@ Block = bytes | bytearray | memoryview
 _PLACES = 1 << layout.PLACE_BITS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Tail:
     """The end of a feed as this process last saw it; current while `entry` is the last one."""
 
     entry: Entry | None
     fork: int
     roots: Roots
+    unnoted: int = 0
+    """The length up to which appended blocks need no note that they are held."""
+    commit: int | None = None
+    """The commit that wrote this. As long as no other follows, all is known to be in order."""
 
 
 class Feed(Replica):
@@ -134,11 +138,16 @@ class Feed(Replica):
             if start + len(plain) > MAX_LENGTH:
                 raise ValueError(f"a feed holds at most {MAX_LENGTH} blocks")
             stored = self._stored(plain, start, tail.fork)
-            roots = tail.roots.copy()
-            self._log.append(writer, roots.extend(stored), stored)
-            self._commit(writer, manifest, roots, tail.fork)
+            roots, unnoted = tail.roots.copy(), tail.unnoted
+            run = roots.extend(stored)
+            head = self._signed(manifest, roots, tail.fork)
+            entry = self._log.append(writer, run, stored, head, roots.byte_length)
+            if roots.length > unnoted:
+                unnoted = self._log.have.appended(writer, start, roots.length)
+            tail = self._tail = _Tail(entry, tail.fork, roots, unnoted)
+        tail.commit = writer.committed
         self._changed()
-        return range(start, start + len(plain))
+        return range(start, roots.length)
 
     def draft(self, blocks: Iterable[Block]) -> Draft:
         """Prepare a batch for signers whose secret keys are elsewhere; see `Draft`.
@@ -208,7 +217,8 @@ class Feed(Replica):
                 raise ValueError(f"a feed has at most {MAX_FORK} forks")
             roots = self._log.roots(writer, length, manifest.suite)
             self._log.truncate(writer, length)
-            self._commit(writer, manifest, roots, tail.fork + 1)
+            head = self._signed(manifest, roots, tail.fork + 1)
+            writer.put(*self._log.head_entry(head, roots.byte_length))
         self._changed()
 
     def clear(self, start: int, stop: int) -> None:
@@ -254,18 +264,21 @@ class Feed(Replica):
                 f"{manifest.quorum} of its signers' secret keys" if manifest else "its manifest"
             )
             raise NotWritable(f"feed {self.id} cannot be written here: {needed} would be needed")
-        catalog.require_feed(writer, self._log.number, self.key)
         tail = self._tail
+        if tail is not None and tail.commit is not None and tail.commit == writer.base:
+            return manifest, tail
+        catalog.require_feed(writer, self._log.number, self.key)
         entry = self._log.last_entry(writer)
         if tail is None or tail.entry != entry:
             head = self._log.decode_head(entry)[0] if entry else None
             length, fork = (head.length, head.fork) if head else (0, 0)
             tail = _Tail(entry, fork, self._log.roots(writer, length, manifest.suite))
+        tail.unnoted = 0
         raise_conflict(writer, self._log.number, tail.fork)
         return manifest, tail
 
-    def _commit(self, writer: Writer, manifest: Manifest, roots: Roots, fork: int) -> None:
-        """Sign the roots and store their head."""
+    def _signed(self, manifest: Manifest, roots: Roots, fork: int) -> Head:
+        """Return the head of the roots, signed."""
         tree_hash = roots.tree_hash()
         signatures = sign(
             self.key,
@@ -275,9 +288,7 @@ class Feed(Replica):
             length=roots.length,
             tree_hash=tree_hash,
         )
-        head = Head(fork, roots.length, tree_hash, signatures)
-        entry = self._log.put_head(writer, head, roots.byte_length)
-        self._tail = _Tail(entry, fork, roots)
+        return Head(fork, roots.length, tree_hash, signatures)
 
     # Views of other states.
 

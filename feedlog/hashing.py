@@ -67,10 +67,10 @@ class HashSuite:
 
         `H(2 || for each: hash || u64le index || u64le size)`.
         """
-        preimage = TREE
-        for index, size, node_hash in roots:
-            preimage += node_hash + index.to_bytes(8, "little") + size.to_bytes(8, "little")
-        return self.digest(preimage)
+        described = [
+            digest + (size << 64 | index).to_bytes(16, "little") for index, size, digest in roots
+        ]
+        return self.digest(TREE + b"".join(described))
 
 
 BLAKE3 = HashSuite(1, "blake3", blake3)

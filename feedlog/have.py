@@ -52,12 +52,17 @@ class Have:
         """Note that these blocks are held from now on."""
         self._update(writer, ranges, held=True)
 
-    def appended(self, writer: Writer, start: int, stop: int) -> None:
-        """Note that the new blocks [start, stop) are held."""
-        page = start >> PAGE_BITS
-        if self.dense and (stop - 1) >> PAGE_BITS == page and not writer.get(self._key(page)):
-            return  # nearly every append: its page says so already by not being there
-        self.add(writer, Ranges([(start, stop)]))
+    def appended(self, writer: Writer, start: int, stop: int) -> int:
+        """Note that the new blocks [start, stop) are held.
+
+        Returns a length up to which the next blocks need no note, as long as the feed
+        is not changed otherwise: their page says so already by not being there.
+        """
+        page = stop - 1 >> PAGE_BITS
+        absent = self.dense and not writer.get(self._key(page))
+        if not absent or start >> PAGE_BITS != page:
+            self.add(writer, Ranges([(start, stop)]))
+        return page + 1 << PAGE_BITS if absent else 0
 
     def remove(self, writer: Writer, ranges: Ranges) -> None:
         """Note that these blocks are no longer held."""

@@ -62,6 +62,7 @@ def sign(
 ) -> tuple[tuple[int, bytes], ...]:
     """Return the signatures that the key pairs (signers of the manifest) give a head."""
     message = hashing.head_signable(key, tree_hash, length, fork)
+    places = manifest.signers
     return tuple(
-        sorted((manifest.signers.index(pair.public_key), pair.sign(message)) for pair in key_pairs)
+        sorted([(places.index(pair.public_key), pair.sign(message)) for pair in key_pairs])
     )

@@ -34,6 +34,9 @@ CHUNK_BYTES = 64 * 1024
 RUN_LENGTH = 256
 """So many new entries in a row are worth making room for: some ten pages."""
 
+FEW = 4
+"""So many entries are put one by one: that is cheaper than a cursor for all of them."""
+
 Operation = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
@@ -106,12 +109,14 @@ class LmdbWriter:
 
     generation = None
 
-    __slots__ = ("_journal", "_mapped", "broken", "thread", "txn")
+    __slots__ = ("_journal", "_mapped", "_number", "broken", "committed", "thread", "txn")
 
     def __init__(self, mapped: MappedEnvironment) -> None:
         self._mapped = mapped
         self._journal: list[Operation] = []
         self.txn = mapped.begin_write()
+        self._number = self.txn.id()
+        self.committed: int | None = None
         self.thread = threading.get_ident()
         self.broken = False
         mapped.writer = self
@@ -132,6 +137,11 @@ class LmdbWriter:
     def scan(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[Entry]:
         """Yield the entries with keys in [low, high) in order; changes made meanwhile are seen."""
         return scan_chunks(self._chunk, low, high, reverse, self._journal.__len__)
+
+    @property
+    def base(self) -> int | None:
+        """The number of the commit that is shown; None once anything was changed."""
+        return None if self._journal else self._number - 1
 
     def put(self, key: bytes, value: bytes) -> None:
         """Insert or replace one entry."""
@@ -175,6 +185,7 @@ class LmdbWriter:
                 break
             self._replay()
         self.txn = ENDED
+        self.committed = self._number
 
     def abort(self) -> None:
         """Leave nothing.
@@ -194,9 +205,9 @@ class LmdbWriter:
         self.txn.put(key, seal(key, value))
 
     def _put_many(self, items: Sequence[Entry]) -> None:
-        if len(items) == 1:
-            ((key, value),) = items
-            self.txn.put(key, seal(key, value))
+        if len(items) <= FEW:
+            for key, value in items:
+                self.txn.put(key, seal(key, value))
             return
         keys, values = [key for key, _ in items], [value for _, value in items]
         entries = zip(keys, seal_many(keys, values), strict=True)

@@ -85,12 +85,10 @@ class Log:
         entry = reader.last(low, low[:9] + b"\xff" * 5)
         return None if entry is None else self.decode_head(entry)
 
-    def put_head(self, writer: Writer, head: Head, byte_length: int) -> Entry:
-        """Store a head; return its entry."""
+    def head_entry(self, head: Head, byte_length: int) -> Entry:
+        """Return the entry of a head."""
         key = layout.head_key(self.number, head.length, head.fork)
-        value = layout.encode_head(head, byte_length)
-        writer.put(key, value)
-        return key, value
+        return key, layout.encode_head(head, byte_length)
 
     # Reading.
 
@@ -150,10 +148,18 @@ class Log:
 
     # Writing.
 
-    def append(self, writer: Writer, run: Run, blocks: Sequence[bytes]) -> None:
-        """Store new blocks at the end with all the nodes that they complete."""
-        writer.put_many(self._complete(run, run.start, blocks))
-        self.have.appended(writer, run.start, run.stop)
+    def append(
+        self, writer: Writer, run: Run, blocks: Sequence[bytes], head: Head, byte_length: int
+    ) -> Entry:
+        """Store new blocks at the end, all nodes that they complete, and their head.
+
+        That they are held is noted by `have.appended`. Returns the head's entry.
+        """
+        entries = self._complete(run, run.start, blocks)
+        entry = self.head_entry(head, byte_length)
+        entries.append(entry)
+        writer.put_many(entries)
+        return entry
 
     def merge(
         self,
@@ -204,13 +210,14 @@ class Log:
 
     def _complete(self, run: Run, start: int, blocks: Sequence[bytes]) -> list[Entry]:
         """Return the entries of blocks from `start` on, with all the nodes that they complete."""
-        first = self.number << layout.PLACE_BITS | start + 1
-        places = range(first, first + len(blocks))
-        keys = [place.to_bytes(layout.KEY_SIZE, "big") for place in places]
         if len(blocks) >= BATCH and max(map(len, blocks)) <= layout.INLINE_SIZE:
+            first = self.number << layout.PLACE_BITS | start + 1
+            places = range(first, first + len(blocks))
+            keys = [place.to_bytes(layout.KEY_SIZE, "big") for place in places]
             return list(zip(keys, layout.complete_records(run, start, blocks), strict=True))
         items: list[Entry] = []
-        for block, (key, data) in enumerate(zip(keys, blocks, strict=True), start):
+        for block, data in enumerate(blocks, start):
+            key = layout.record_key(self.number, block)
             if len(data) <= layout.INLINE_SIZE:
                 items.append((key, layout.complete_record(run.column(block), data)))
             else:

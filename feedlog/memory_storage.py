@@ -80,11 +80,13 @@ class MemoryWriter:
 
     generation = None
 
-    __slots__ = ("_changes", "_storage", "broken", "log", "thread")
+    __slots__ = ("_changes", "_number", "_storage", "broken", "committed", "log", "thread")
 
-    def __init__(self, storage: MemoryStorage) -> None:
+    def __init__(self, storage: MemoryStorage, base: int) -> None:
         self._storage = storage
+        self._number = base
         self._changes = 0
+        self.committed: int | None = None
         self.log = UndoLog(SortedDict())
         self.thread = threading.get_ident()
         self.broken = False
@@ -102,6 +104,11 @@ class MemoryWriter:
     def scan(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[Entry]:
         """Yield the entries with keys in [low, high) in order; changes made meanwhile are seen."""
         return scan_chunks(self._chunk, low, high, reverse, lambda: self._changes)
+
+    @property
+    def base(self) -> int | None:
+        """The number of the commit that is shown; None once anything was changed."""
+        return None if self._changes else self._number
 
     def put(self, key: bytes, value: bytes) -> None:
         """Insert or replace one entry."""
@@ -192,7 +199,7 @@ class MemoryStorage:
             if self._closed:
                 self._writing.release()
                 raise StoreError("the store is closed")
-            self.writer = MemoryWriter(self)
+            self.writer = MemoryWriter(self, self._commits)
             self._logs.add(self.writer.log)
             return self.writer
 
@@ -205,6 +212,7 @@ class MemoryStorage:
                     self.change(key, value)
             else:
                 self._commits += 1
+                writer.committed = self._commits
             self.writer = None
             self._writing.release()
         if writer.broken and not silent:

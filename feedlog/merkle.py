@@ -86,21 +86,23 @@ class Roots:
     @property
     def byte_length(self) -> int:
         """Bytes of all blocks together."""
-        return sum(size for size, _ in self.nodes)
+        return sum([size for size, _ in self.nodes])
 
     def tree_hash(self) -> bytes:
         """Return the hash (32 bytes) that a head signs."""
         roots = []
-        start, rest = 0, self.length
-        for size, digest in self.nodes:
-            width = 1 << (rest.bit_length() - 1)
-            roots.append((2 * start + width - 1, size, digest))  # as flat_tree.roots counts
-            start += width
-            rest -= width
+        stop = self.length
+        for size, digest in reversed(self.nodes):
+            width = stop & -stop
+            roots.append((2 * stop - width - 1, size, digest))  # as flat_tree.roots counts
+            stop -= width
+        roots.reverse()
         return self.suite.tree(roots)
 
     def extend(self, blocks: Sequence[bytes]) -> Run:
         """Append blocks; return the nodes that they complete."""
+        if len(blocks) == 1:
+            return self._append(blocks[0])
         start = left = self.length
         self.length += len(blocks)
         levels: list[Level] = []
@@ -117,6 +119,23 @@ class Roots:
             left >>= 1
         self.nodes += reversed(lasting)
         return Run(start, self.length, levels)
+
+    def _append(self, block: bytes) -> Run:
+        """Append one block: for its two hashes, the lists of `extend` would cost as much again."""
+        start, new, nodes = self.length, self.suite.new, self.nodes
+        size = len(block)
+        digest = new(LEAF + size.to_bytes(8, "little") + block).digest()
+        levels: list[Level] = [(start, [size], [digest])]
+        carry = start
+        while carry & 1:
+            left_size, left = nodes.pop()
+            size += left_size
+            digest = new(PARENT + size.to_bytes(8, "little") + left + digest).digest()
+            carry >>= 1
+            levels.append((carry, [size], [digest]))
+        nodes.append((size, digest))
+        self.length = start + 1
+        return Run(start, start + 1, levels)
 
 
 def subtree(suite: HashSuite, start: int, blocks: Sequence[bytes]) -> tuple[TreeNode, Run]:

@@ -39,6 +39,14 @@ class Reader(Protocol):
 class Writer(Reader, Protocol):
     """The one write transaction; reads see its own writes."""
 
+    @property
+    def base(self) -> int | None:
+        """The number of the commit that it shows; None once anything was changed."""
+
+    @property
+    def committed(self) -> int | None:
+        """The number under which it was committed; None before, and if it was undone."""
+
     def put(self, key: bytes, value: bytes) -> None:
         """Insert or replace one entry."""
 
@@ -84,6 +92,7 @@ def check_key(key: bytes) -> None:
 
 
 def check_keys(items: Iterable[tuple[bytes, bytes]]) -> None:
-    """Raise `ValueError` unless all keys have 1 to 511 bytes: looks at one of each size."""
-    for key in {len(key): key for key, _ in items}.values():
-        check_key(key)
+    """Raise `ValueError` unless all keys have 1 to 511 bytes."""
+    for key, _ in items:
+        if not 0 < len(key) <= MAX_KEY_SIZE:
+            check_key(key)

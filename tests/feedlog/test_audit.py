@@ -134,11 +134,8 @@ def change_head(length: int, **facts: object) -> Callable[[Feed, Writer], None]:
         byte_length = facts.get("byte_length", byte_length)  # type: ignore[assignment]  # a number
         tree_hash = facts.get("tree_hash", head.tree_hash)
         signatures = facts.get("signatures", head.signatures)
-        feed._log.put_head(
-            writer,
-            Head(head.fork, length, tree_hash, signatures),  # type: ignore[arg-type]  # as drawn
-            byte_length,
-        )
+        changed = Head(head.fork, length, tree_hash, signatures)  # type: ignore[arg-type]  # as drawn
+        writer.put(*feed._log.head_entry(changed, byte_length))
 
     return tamper
 

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feedlog import BlockMissing, Feed, KeyPair, NotWritable, Store, check_proof
+from feedlog import BlockMissing, Feed, KeyPair, NotWritable, Store, StoreError, check_proof
 from feedlog.encryption import OVERHEAD
 from feedlog.hashing import BLAKE3
+from feedlog.have import PAGE_BLOCKS
 from feedlog.layout import INLINE_SIZE
 from feedlog.proof_codec import MAX_BLOCK_SIZE
+from feedlog.ranges import Ranges
 from tests.reference import merkle as reference
 
 BLOCKS = [b"block %d" % i * (i % 4) for i in range(23)]
@@ -89,6 +91,75 @@ class TestAppending:
         assert right.append(b"on") == 7
         assert list(left) == list(right) == [*(b"%d" % i for i in range(7)), b"on"]
         assert left.fork == right.fork == 1
+
+    def test_an_append_follows_whatever_came_between(self, store: Store) -> None:
+        """A writer relies on what it knows only while its own commit is the latest."""
+        other = Store.__new__(Store)
+        other._open(store._storage, read_only=False)
+        feed, same, another = store.feed("log"), other.feed("log"), store.feed("another")
+        expected = [b"0"]
+
+        def append(to: Feed) -> None:
+            expected.append(b"%d" % len(expected))
+            assert to.append(expected[-1]) == len(expected) - 1
+
+        feed.append(b"0")
+        append(feed)
+        with pytest.raises(Rollback):
+            append_and_leave(store, feed)
+        another.append(b"x")  # under the number that the undone commit would have had
+        append(feed)
+        append(same)
+        append(feed)
+        feed.clear(0, 1)
+        append(feed)
+        same.clear(2, 4)
+        append(feed)
+        with store.transaction():
+            append(feed)
+            append(feed)
+        append(feed)
+        with store.transaction():
+            another.append(b"y")
+            append(feed)
+        append(feed)
+        held = Ranges([(1, 2), (4, len(expected))])
+        assert feed.have == [range(*pair) for pair in held.pairs]
+        assert [feed[i] for i in held] == [expected[i] for i in held]
+        assert feed.audit().fault is None
+        feed.purge()
+        with pytest.raises(StoreError, match="purged"):
+            same.append(b"none")
+
+    def test_a_cleared_page_is_noted_again_by_the_appends_after_it(self, store: Store) -> None:
+        feed = store.feed("log")
+        for i in range(3):
+            feed.append(b"%d" % i)
+        feed.clear(2, 3)
+        feed.append(b"3")
+        feed.append(b"4")
+        assert feed.have == [range(2), range(3, 5)]
+        assert feed.audit().fault is None
+
+    def test_appends_across_the_border_of_a_page_of_held_blocks(self, store: Store) -> None:
+        feed = store.feed("log")
+        feed.extend([b""] * (PAGE_BLOCKS - 2))
+        feed.append(b"")
+        feed.clear(0, 1)
+        for _ in range(3):
+            feed.append(b"")
+        feed.extend([b""] * (PAGE_BLOCKS + 1))
+        assert feed.have == [range(1, 2 * PAGE_BLOCKS + 3)]
+
+
+class Rollback(Exception):
+    pass
+
+
+def append_and_leave(store: Store, feed: Feed) -> None:
+    with store.transaction():
+        feed.append(b"undone")
+        raise Rollback
 
 
 class TestReading:

@@ -20,9 +20,8 @@ def compute() -> dict[str, str]:
     manifest = Manifest((pair.public_key,))
     key = manifest.key()
     roots = Roots(BLAKE3)
-    (leaf_0,), (leaf_2, parent_1), (leaf_4,) = roots.extend(
-        [block.encode() for block in EXAMPLE["blocks"]]
-    )
+    run = roots.extend([block.encode() for block in EXAMPLE["blocks"]])
+    (leaf_0,), (leaf_2, parent_1), (leaf_4,) = map(run.column, range(3))
     signable = head_signable(key, roots.tree_hash(), 3, 0)
     return {
         "signer": pair.public_key.hex(),

@@ -32,7 +32,8 @@ def writer() -> MemoryWriter:
 
 def written(writer: MemoryWriter, blocks: list[bytes] = BLOCKS, number: int = 3) -> Log:
     log = Log(number, dense=True)
-    log.append(writer, Roots(BLAKE3).extend(blocks), blocks)
+    writer.put_many(log._complete(Roots(BLAKE3).extend(blocks), 0, blocks))
+    log.have.appended(writer, 0, len(blocks))
     return log
 
 
@@ -81,7 +82,7 @@ def test_heads_are_found_by_length_and_fork(writer: MemoryWriter) -> None:
         for fork, length in ((0, 4), (0, 9), (1, 9), (1, 13))
     ]
     for head in heads[::-1]:
-        log.put_head(writer, head, 100 + head.length)
+        writer.put(*log.head_entry(head, 100 + head.length))
     assert list(log.heads(writer)) == heads
     assert log.head_at(writer, 9) == (heads[2], 109)
     assert log.head_at(writer, 5) is None
@@ -101,7 +102,7 @@ def test_a_feed_that_does_not_end_with_a_head(writer: MemoryWriter) -> None:
 def test_truncating_takes_everything_past_the_length(writer: MemoryWriter) -> None:
     log = written(writer, [*BLOCKS[:5], LARGE, *BLOCKS[6:]])
     for length in (5, 6, 13):
-        log.put_head(writer, Head(0, length, bytes(32), ()), 0)
+        writer.put(*log.head_entry(Head(0, length, bytes(32), ()), 0))
     log.truncate(writer, 5)
     assert sizes(writer, log) == [8] * 5 + [13]
     assert log.find_nodes(writer, [flat_tree.node(3, 0)]) == {}

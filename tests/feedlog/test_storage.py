@@ -58,6 +58,33 @@ def test_readers_of_one_commit_have_its_number(storage: Storage) -> None:
         assert first.generation == second.generation
 
 
+def test_a_writer_knows_the_commit_before_it_and_its_own(storage: Storage) -> None:
+    before = storage.generation()
+    with storage.write() as w:
+        assert (w.base, w.committed) == (before, None)
+        with storage.write() as joined:
+            assert (joined.base, joined.committed) == (before, None)
+            joined.put(b"a", b"1")
+        assert (w.base, w.committed) == (None, None)
+    assert w.committed == storage.generation() != before
+    undone: list[Writer] = []
+    with pytest.raises(Rollback):
+        put_and_leave(storage, undone)
+    assert undone[0].committed is None
+    with storage.write() as w:
+        assert w.base == storage.generation()
+        w.delete(b"a")
+        assert w.base != storage.generation()
+    assert w.committed == storage.generation()
+
+
+def put_and_leave(storage: Storage, seen: list[Writer]) -> None:
+    with storage.write() as w:
+        seen.append(w)
+        w.put(b"b", b"2")
+        raise Rollback
+
+
 def test_a_value_is_read_back(storage: Storage) -> None:
     with storage.write() as w:
         w.put(b"a", b"1")
