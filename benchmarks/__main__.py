@@ -16,6 +16,7 @@ from benchmarks import (
     delayed_stream,
     delayed_trie,
     disk_size,
+    memory,
     open_large,
     prove,
     read_random,
@@ -54,6 +55,7 @@ QUESTIONS: dict[str, Callable[[Bench], Iterable[Answer]]] = {
     "stream": stream.run,
     "udp_stream": udp_stream.run,
     "delayed_stream": delayed_stream.run,
+    "memory": memory.run,
 }
 
 
