@@ -124,7 +124,7 @@ def touched(trie: View, question: Question) -> list[int]:
         case Lookup():
             return view.walk(question.key, limit=MAX_BLOCKS)
         case Changes():
-            return view.walk_diff(question.other, question.prefix, limit=MAX_BLOCKS)
+            return view.diff(question.other, question.prefix).walk(limit=MAX_BLOCKS)
         case _:
             return listed(view, question).walk(limit=MAX_BLOCKS)
 

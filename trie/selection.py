@@ -6,8 +6,16 @@ one version, and a second one may see a later. Nothing is read until then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
-from typing import Any
+from collections.abc import (
+    Callable,
+    ItemsView,
+    Iterator,
+    KeysView,
+    Mapping,
+    MappingView,
+    ValuesView,
+)
+from typing import Any, TypedDict
 
 from trie import listing
 from trie.core import State
@@ -16,6 +24,15 @@ from trie.listing import Directory, Query
 from trie.node import Node
 from trie.nodes import Nodes
 from trie.walk import DEFAULT_LIMIT, walk
+
+
+class How(TypedDict, total=False):
+    """What `items`, `keys` and `values` take besides the prefix; see `View.items`."""
+
+    recursive: bool
+    reverse: bool
+    after: Any
+    limit: int | None
 
 
 class Selection:
@@ -57,95 +74,61 @@ class Selection:
 
         return walk(self._nodes, version, read, limit)
 
-    def keys(self) -> Iterator[Any]:
-        """Yield the keys."""
-        (_, _, _, space), found = self.select()
-        for one in found:
-            if isinstance(one, Directory):
-                yield space.decode_key(one.name, 0)
-            else:
-                yield space.decode_key(one.key, one.index)
-
-    def items(self) -> Iterator[tuple[Any, Any]]:
-        """Yield keys with values."""
+    def entries(self, *, values: bool) -> Iterator[tuple[Any, Any]]:
+        """Yield keys with values, or with None where no values are wanted."""
         (_, _, nodes, space), found = self.select()
         for one in found:
             if isinstance(one, Directory):
                 yield space.decode_key(one.name, 0), None
             else:
-                yield space.decode_key(one.key, one.index), space.value(nodes, one)
+                key = space.decode_key(one.key, one.index)
+                yield key, space.value(nodes, one) if values else None
 
 
-class Items(ItemsView[Any, Any]):
+class _Narrowed(MappingView):
+    """One of Python's views of a mapping, narrowed to a selection."""
+
+    reads_values = True
+
+    def __init__(self, mapping: Mapping[Any, Any], selection: Selection) -> None:
+        """Narrow a view of a mapping."""
+        super().__init__(mapping)
+        self._selection = selection
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._selection)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield keys with values."""
+        return self._selection.entries(values=self.reads_values)
+
+    def __contains__(self, one: object) -> bool:
+        """Tell whether something is among them; goes through all of them."""
+        return any(other == one for other in self)
+
+    def walk(self, *, limit: int = DEFAULT_LIMIT) -> list[int]:
+        """Return the blocks that an iteration reads; see `View.walk`."""
+        return self._selection.walk(limit, values=self.reads_values)
+
+
+class Items(_Narrowed, ItemsView[Any, Any]):
     """Keys with values."""
 
-    def __init__(self, mapping: Mapping[Any, Any], selection: Selection) -> None:
-        """Narrow the items of a mapping."""
-        super().__init__(mapping)
-        self._selection = selection
 
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._selection)
-
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        """Yield them."""
-        return self._selection.items()
-
-    def __contains__(self, item: object) -> bool:
-        """Tell whether a key with a value is among them; goes through all of them."""
-        return any(one == item for one in self)
-
-    def walk(self, *, limit: int = DEFAULT_LIMIT) -> list[int]:
-        """Return the blocks that an iteration reads; see `View.walk`."""
-        return self._selection.walk(limit, values=True)
-
-
-class Keys(KeysView[Any]):
+class Keys(_Narrowed, KeysView[Any]):
     """Keys alone."""
 
-    def __init__(self, mapping: Mapping[Any, Any], selection: Selection) -> None:
-        """Narrow the keys of a mapping."""
-        super().__init__(mapping)
-        self._selection = selection
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._selection)
+    reads_values = False
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield them."""
-        return self._selection.keys()
-
-    def __contains__(self, key: object) -> bool:
-        """Tell whether a key is among them; goes through all of them."""
-        return any(one == key for one in self)
-
-    def walk(self, *, limit: int = DEFAULT_LIMIT) -> list[int]:
-        """Return the blocks that an iteration reads; see `View.walk`."""
-        return self._selection.walk(limit, values=False)
+        """Yield the keys."""
+        return (key for key, _ in super().__iter__())
 
 
-class Values(ValuesView[Any]):
+class Values(_Narrowed, ValuesView[Any]):
     """Values alone."""
 
-    def __init__(self, mapping: Mapping[Any, Any], selection: Selection) -> None:
-        """Narrow the values of a mapping."""
-        super().__init__(mapping)
-        self._selection = selection
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._selection)
-
     def __iter__(self) -> Iterator[Any]:
-        """Yield them."""
-        return (value for _, value in self._selection.items())
-
-    def __contains__(self, value: object) -> bool:
-        """Tell whether a value is among them; goes through all of them."""
-        return any(one == value for one in self)
-
-    def walk(self, *, limit: int = DEFAULT_LIMIT) -> list[int]:
-        """Return the blocks that an iteration reads; see `View.walk`."""
-        return self._selection.walk(limit, values=True)
+        """Yield the values."""
+        return (value for _, value in super().__iter__())

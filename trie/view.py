@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from feedlog import Feed, Proof
 from trie import history, listing
 from trie.codecs import Codec, named
 from trie.compact import compact_into, dead_blocks
 from trie.core import Core, State
-from trie.diff import diff
-from trie.entries import Change, Difference, Entry
+from trie.differences import Differences
+from trie.entries import Change, Entry
 from trie.get import find
 from trie.header import Header
 from trie.keyspace import Keyspace
@@ -25,7 +25,7 @@ from trie.listing import Query
 from trie.node import Node
 from trie.nodes import Nodes
 from trie.prove import TrieProof, range_query
-from trie.selection import Items, Keys, Selection, Values
+from trie.selection import How, Items, Keys, Selection, Values
 from trie.walk import DEFAULT_LIMIT, Read, touched, walk
 from trie.watch import Watch
 
@@ -165,31 +165,18 @@ class View(Mapping[Any, Any]):
         next "/" are listed as one name, which ends with "/" and has the value None.
         `after` is the last key of an earlier listing, from which to go on.
         """
-        return Items(self, self._selection(prefix, recursive, reverse, after, limit))
+        selection = self._selection(
+            prefix, recursive=recursive, reverse=reverse, after=after, limit=limit
+        )
+        return Items(self, selection)
 
-    def keys(
-        self,
-        prefix: str | bytes = "",
-        *,
-        recursive: bool = True,
-        reverse: bool = False,
-        after: Any = None,
-        limit: int | None = None,
-    ) -> Keys:
-        """List keys; see `items`. Values are not read."""
-        return Keys(self, self._selection(prefix, recursive, reverse, after, limit))
+    def keys(self, prefix: str | bytes = "", **how: Unpack[How]) -> Keys:
+        """List keys alone; takes what `items` takes. Values are not read."""
+        return Keys(self, self._selection(prefix, **how))
 
-    def values(
-        self,
-        prefix: str | bytes = "",
-        *,
-        recursive: bool = True,
-        reverse: bool = False,
-        after: Any = None,
-        limit: int | None = None,
-    ) -> Values:
-        """List values; see `items`."""
-        return Values(self, self._selection(prefix, recursive, reverse, after, limit))
+    def values(self, prefix: str | bytes = "", **how: Unpack[How]) -> Values:
+        """List values alone; takes what `items` takes."""
+        return Values(self, self._selection(prefix, **how))
 
     def range(
         self,
@@ -218,7 +205,13 @@ class View(Mapping[Any, Any]):
         return Items(self, Selection(self._look, self._where, self._core.nodes, query))
 
     def _selection(
-        self, prefix: str | bytes, recursive: bool, reverse: bool, after: Any, limit: int | None
+        self,
+        prefix: str | bytes,
+        *,
+        recursive: bool = True,
+        reverse: bool = False,
+        after: Any = None,
+        limit: int | None = None,
     ) -> Selection:
         _, space = self._where()
         query = Query(
@@ -244,46 +237,26 @@ class View(Mapping[Any, Any]):
             self._core.root(version)
         return View(self._core, pinned=version, names=self._names)
 
-    def diff(self, other: View | int, prefix: str | bytes = "") -> Iterator[Difference]:
-        """Yield each key under a prefix that was written between this version and another.
+    def diff(
+        self,
+        other: View | int,
+        prefix: str | bytes = "",
+        *,
+        after: Any = None,
+        limit: int | None = None,
+    ) -> Differences:
+        """Return each key under a prefix that was written between this version and another.
 
         `left` is what this version has, `right` what the other has, which is a version
-        of the same trie. Takes time in proportion to the difference.
+        of the same trie. Takes time in proportion to the difference. `after` is the last
+        key of an earlier iteration over the same difference, from which to go on.
         """
         if isinstance(other, View) and other.feed is not self.feed:
             raise ValueError("only versions of one trie can be compared")
-        version, left, nodes, space = self._look()
         theirs = other.version if isinstance(other, View) else other
-        right = self._core.root(theirs)
-        if left is None and right is None:
-            return
-        if not version:
-            space = self._keyspace(nodes.header)
-        for subtree in nodes.paths.subtrees(space.encode_prefix(prefix)):
-            for mine, yours in diff(nodes, left, right, subtree):
-                either = mine or yours
-                assert either is not None, "a difference has a side"
-                yield Difference(
-                    space.decode_key(either.key, either.index),
-                    None if mine is None else space.entry(nodes, mine),
-                    None if yours is None else space.entry(nodes, yours),
-                )
-
-    def walk_diff(
-        self, other: int, prefix: str | bytes = "", *, limit: int = DEFAULT_LIMIT
-    ) -> list[int]:
-        """Return the blocks that `diff` reads, as `walk` does for `get`."""
-        version, space = self._where()
-        raw = space.encode_prefix(prefix)
-
-        def read(nodes: Nodes, root: Node) -> None:
-            right = nodes.load(other - 1) if other > 1 else None
-            for subtree in nodes.paths.subtrees(raw):
-                for pair in diff(nodes, root, right, subtree):
-                    for node in filter(None, pair):
-                        nodes.value(node)
-
-        return walk(self._core.nodes, version, read, limit)
+        return Differences(
+            self._core, self._look, self._where, self._keyspace, theirs, prefix, after, limit
+        )
 
     def history(
         self,

@@ -174,8 +174,7 @@ class TrieMachine(RuleBasedStateMachine):
         assert len(whole) == len(set(whole))
         for at, (key, _) in enumerate(whole):
             rest = self.trie.items(prefix, recursive=False, reverse=reverse, after=key)
-            if key in {name for name, value in whole if value is None}:
-                assert list(rest) == whole[at + 1 :]
+            assert list(rest) == whole[at + 1 :]
 
     @rule(start=st.none() | KEYS, stop=st.none() | KEYS, reverse=st.booleans(), data=st.data())
     def list_range(
@@ -210,6 +209,9 @@ class TrieMachine(RuleBasedStateMachine):
         } == expected
         assert len(found) == len(expected)
         assert list(old.diff(right, prefix)) == found
+        assert list(old.diff(right, prefix, limit=2)) == found[:2]
+        for at, one in enumerate(found):
+            assert list(old.diff(right, prefix, after=one.key)) == found[at + 1 :]
 
     @rule(data=st.data(), prefix=PREFIXES)
     def read_history(self, data: st.DataObject, prefix: str) -> None:

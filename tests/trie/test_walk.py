@@ -60,9 +60,9 @@ def test_a_walk_of_a_difference(trie: Trie) -> None:
     del trie["k/6"]
     assert list(trie.diff(before, "nothing/")) == []
     expected = list(trie.diff(before))
-    walked = trie.walk_diff(before)
+    walked = trie.diff(before).walk()
     assert len(walked) < 20
-    assert trie.walk_diff(before, limit=3) == walked[:3]
+    assert trie.diff(before).walk(limit=3) == walked[:3]
     with Store.memory() as elsewhere:
         copy = elsewhere.feed(key=trie.feed.key)
         copy.apply(trie.feed.prove(blocks=walked))
