@@ -3,12 +3,16 @@
       h1 192.168.1.2 - r1 203.0.113.1 --+
       l1 192.168.1.3 -+                 |   srv 203.0.113.10, .11, .12
       h2 192.168.2.2 - r2 203.0.113.2 --+   o1  203.0.113.21
-                                        |   o2  203.0.113.22
+      h3 192.168.3.2 - r3 203.0.113.3 --+   o2  203.0.113.22
                                      (pub)
 
-`set_router` says what r1 and r2 do. A router remembers its flows when that changes, so each test
-uses ports of its own. Names carry a prefix, so that several beds stand side by side; leaving the
-context removes all, also after a failure half way through building.
+`set_router` says what a router does with IPv4; r3 begins as one that lets no UDP pass. A router
+remembers its flows when that changes, so each test uses ports of its own. Each host has an IPv6
+address, too, that ends as its IPv4 one does; with IPv6 a router translates nothing, and lets in
+what belongs to a flow that began inside.
+
+Names carry a prefix, so that several beds stand side by side; leaving the context removes all,
+also after a failure half way through building.
 """
 
 from __future__ import annotations
@@ -46,17 +50,33 @@ table ip filter {{
     iifname "lan" accept; iifname "wan" ct state established,related accept; {fwd} }}
 }}
 """
+RULESET_6 = """
+table ip6 filter {
+  chain forward { type filter hook forward priority 0; policy drop;
+    iifname "lan" accept; iifname "wan" ct state established,related accept; }
+}
+"""
 # Without the input rule a stray datagram from outside makes an entry of the router's own, and the
 # inside's flow to the same address gets another port: net.testing.NatKind.TRAP.
 
 SERVERS = ("203.0.113.10", "203.0.113.11", "203.0.113.12")
+SERVERS_6 = ("2001:db8::10", "2001:db8::11", "2001:db8::12")
 ADDRESSES = {
     "h1": "192.168.1.2",
     "l1": "192.168.1.3",
     "h2": "192.168.2.2",
+    "h3": "192.168.3.2",
     "o1": "203.0.113.21",
     "o2": "203.0.113.22",
 }
+
+LANS = {1: ("h1", "l1"), 2: ("h2",), 3: ("h3",)}
+
+
+def address_6(host: str) -> str:
+    """Return the IPv6 address of a host behind a router."""
+    _, _, number, last = ADDRESSES[host].split(".")
+    return f"2001:db8:{number}::{last}"
 
 
 class NatBed:
@@ -96,35 +116,64 @@ class NatBed:
         return ["ip", "netns", "exec", self.name(host), *command]
 
     def set_router(self, number: int, kind: str) -> None:
-        """Make r1 or r2 a router of a kind."""
+        """Make a router one of a kind."""
         post, pre, forward, udp = RULES[kind]
         host = ADDRESSES[f"h{number}"]
-        rules = RULESET.format(post=post, pre=pre.format(host=host), fwd=forward, udp=udp)
+        rules = (
+            RULESET.format(post=post, pre=pre.format(host=host), fwd=forward, udp=udp) + RULESET_6
+        )
         run(*self.command(f"r{number}", "nft", "-f", "-"), given=rules)
 
+    def forget_after(self, number: int, seconds: int) -> None:
+        """Have a router forget the UDP flows that are silent for so long."""
+        for kind in ("", "_stream"):
+            setting = f"net.netfilter.nf_conntrack_udp_timeout{kind}={seconds}"
+            run(*self.command(f"r{number}", "sysctl", "-qw", setting))
+
     def _build(self) -> None:
-        for host in ("pub", "srv", "r1", "r2", *ADDRESSES):
+        for host in ("pub", "srv", *(f"r{number}" for number in LANS), *ADDRESSES):
             run("ip", "netns", "add", self.name(host))
             self._made.append(self.name(host))
             self._ip(host, "link", "set", "lo", "up")
         self._bridge("pub", "br0")
-        for host in ("srv", "r1", "r2", "o1", "o2"):
+        for host in ("srv", "o1", "o2", *(f"r{number}" for number in LANS)):
             self._plug(host, "wan", "pub", "br0")
-        for address in SERVERS:
-            self._ip("srv", "addr", "add", f"{address}/24", "dev", "wan")
+        for address in (*SERVERS, *SERVERS_6):
+            self._address("srv", "wan", address)
         for host in ("o1", "o2"):
-            self._ip(host, "addr", "add", f"{ADDRESSES[host]}/24", "dev", "wan")
-        for number, hosts in ((1, ("h1", "l1")), (2, ("h2",))):
-            router = f"r{number}"
-            self._ip(router, "addr", "add", f"203.0.113.{number}/24", "dev", "wan")
-            self._bridge(router, "lan")
-            self._ip(router, "addr", "add", f"192.168.{number}.1/24", "dev", "lan")
-            for host in hosts:
-                self._plug(host, "lan", router, "lan")
-                self._ip(host, "addr", "add", f"{ADDRESSES[host]}/24", "dev", "lan")
-                self._ip(host, "route", "add", "default", "via", f"192.168.{number}.1")
-            run(*self.command(router, "sysctl", "-qw", "net.ipv4.ip_forward=1"))
-            self.set_router(number, "cone")
+            self._address(host, "wan", ADDRESSES[host])
+            self._address(host, "wan", f"2001:db8::{ADDRESSES[host].rpartition('.')[2]}")
+        for number, hosts in LANS.items():
+            self._build_lan(number, hosts)
+        for outside in ("srv", "o1", "o2", *(f"r{number}" for number in LANS)):
+            for number in LANS:
+                if outside != f"r{number}":
+                    lan = f"2001:db8:{number}::/64"
+                    self._ip(outside, "route", "add", lan, "via", f"2001:db8::{number}")
+
+    def _build_lan(self, number: int, hosts: tuple[str, ...]) -> None:
+        router = f"r{number}"
+        self._address(router, "wan", f"203.0.113.{number}")
+        self._address(router, "wan", f"2001:db8::{number}")
+        self._bridge(router, "lan")
+        gates = f"192.168.{number}.1", f"2001:db8:{number}::1"
+        for gate in gates:
+            self._address(router, "lan", gate)
+        for host in hosts:
+            self._plug(host, "lan", router, "lan")
+            self._address(host, "lan", ADDRESSES[host])
+            self._address(host, "lan", address_6(host))
+            for gate in gates:
+                self._ip(host, "route", "add", "default", "via", gate)
+        for setting in ("ipv4.ip_forward", "ipv6.conf.all.forwarding"):
+            run(*self.command(router, "sysctl", "-qw", f"net.{setting}=1"))
+        self.set_router(number, "blocked" if number == 3 else "cone")
+
+    def _address(self, host: str, device: str, address: str) -> None:
+        if ":" in address:  # the kernel would try it out for a second first
+            self._ip(host, "addr", "add", f"{address}/64", "dev", device, "nodad")
+        else:
+            self._ip(host, "addr", "add", f"{address}/24", "dev", device)
 
     def _bridge(self, host: str, device: str) -> None:
         self._ip(host, "link", "add", device, "type", "bridge")

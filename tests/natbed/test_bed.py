@@ -19,7 +19,7 @@ def namespaces(prefix: str) -> list[str]:
 def test_it_is_gone_after_its_context() -> None:
     prefix = f"flt{os.getpid()}"
     with NatBed(prefix):
-        assert len(namespaces(prefix)) == 9
+        assert len(namespaces(prefix)) == 11
     assert namespaces(prefix) == []
 
 

@@ -1,0 +1,109 @@
+"""A process with one node at a time, for each line of standard input one command, one JSON answer.
+
+python -m tests.natbed.member          prints READY
+
+["serve", [hosts], port, options]        nodes to bootstrap from, one on each host
+["listen", [bootstrap], port, options]   a node that echoes what comes by stream
+["start", [bootstrap], port, options]    a node that connects
+["connect", key, seconds]                what came of it: way, milliseconds, or error
+["talk after", pause, seconds]           a message there and back on the last stream
+["nat"]   ["stop"]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from feedlog import Store
+from net.errors import NetError
+from net.node import Node
+from net.stream import SecureStream
+
+MESSAGE = bytes(range(256)) * 400
+
+
+async def echo(stream: SecureStream) -> None:
+    while data := await stream.read(1 << 16):
+        stream.write(data)
+        await stream.drain()
+
+
+class Member:
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.stream: SecureStream | None = None
+
+    async def serve(self, hosts: list[str], port: int, options: dict[str, Any]) -> list[str]:
+        for host in hosts:
+            first = [self.nodes[0].address] if self.nodes else []
+            await self._open(Node(Store.memory(), bootstrap=first, host=host, port=port, **options))
+        return [node.address for node in self.nodes]
+
+    async def listen(self, bootstrap: list[str], port: int, options: dict[str, Any]) -> str:
+        key = await self.start(bootstrap, port, options)
+        await self.nodes[0].listen(echo)
+        return key
+
+    async def start(self, bootstrap: list[str], port: int, options: dict[str, Any]) -> str:
+        await self.stop()
+        node = Node(Store.memory(), bootstrap=bootstrap, port=port, **options)
+        await self._open(node)
+        return node.public_key.hex()
+
+    async def _open(self, node: Node) -> None:
+        self.nodes.append(node)
+        await node.start()
+
+    async def connect(self, key: str, seconds: float) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        found: dict[str, Any] = {"nat": self.nat()}
+        try:
+            self.stream = await self.nodes[0].connect(bytes.fromhex(key), timeout=seconds)
+        except NetError as error:
+            found["error"] = f"{type(error).__name__}: {error}"
+        else:
+            found["way"] = self.stream.description
+            found["carried"] = await self.talk(10.0)
+        found["ms"] = round(1e3 * (loop.time() - began))
+        return found
+
+    async def talk(self, seconds: float) -> bool:
+        assert self.stream is not None
+        async with asyncio.timeout(seconds):
+            self.stream.write(MESSAGE)
+            return await self.stream.readexactly(len(MESSAGE)) == MESSAGE
+
+    async def talk_after(self, pause: float, seconds: float) -> bool:
+        await asyncio.sleep(pause)
+        return await self.talk(seconds)
+
+    def nat(self) -> str:
+        return self.nodes[0].nat.kind.name
+
+    async def stop(self) -> None:
+        if self.stream is not None:
+            self.stream.abort()
+            self.stream = None
+        while self.nodes:
+            await self.nodes.pop().close()
+
+
+async def main() -> None:
+    loop = asyncio.get_running_loop()
+    member = Member()
+    print("READY", flush=True)
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        command, *arguments = json.loads(line)
+        answer = getattr(member, command.replace(" ", "_"))(*arguments)
+        if asyncio.iscoroutine(answer):
+            answer = await answer
+        print(json.dumps(answer), flush=True)
+    await member.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

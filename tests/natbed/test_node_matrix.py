@@ -1,0 +1,114 @@
+"""Nodes that connect by key through real routers: every kind with every kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from statistics import median
+from typing import Any
+
+import pytest
+
+from tests.natbed.bed import ADDRESSES, SERVERS_6, NatBed, address_6
+from tests.natbed.members import IPV4, Members
+
+KINDS = ["open", "full cone", "cone", "symmetric", "blocked"]
+CLASSES = {"open": "OPEN", "full cone": "CONSISTENT", "cone": "CONSISTENT", "symmetric": "RANDOM"}
+ROUNDS = 5
+"""Of the long run."""
+
+
+@pytest.fixture(scope="module")
+def members(worker_id: str) -> Iterator[Members]:
+    with ExitStack() as stack:
+        bed = stack.enter_context(NatBed(f"nm{os.getpid()}{worker_id[:4]}"))
+        yield Members(bed, stack)
+
+
+def expected(near: str, far: str) -> tuple[str, ...]:
+    """Return the ways that a connection from `near` to `far` may take, or what the error says."""
+    if "blocked" in (near, far):
+        return ("no announcement",)
+    if far == "open":
+        return ("tcp",)
+    if near == far == "symmetric":
+        return ("both NATs random and no relay",)
+    # A router that lets everyone in may be quicker than the detour of an introduction.
+    return ("punched quic", "quic") if far == "full cone" else ("punched quic",)
+
+
+def check(near: str, far: str, found: dict[str, Any]) -> None:
+    print(f"{near:>10} -> {far:<10}", found)
+    assert found["nat"] == CLASSES.get(near, "UNKNOWN")
+    if "way" in found:
+        assert found["carried"]
+        assert found["way"].rpartition(" ")[0] in expected(near, far)
+    else:
+        [said] = expected(near, far)
+        assert said in found["error"]
+
+
+def run_row(members: Members, far: str) -> dict[str, dict[str, Any]]:
+    """Have a node behind `far` listen, and one behind each kind connect to it."""
+    blocked = members.on("h3")  # it begins now: it takes a while to see that nobody answers
+    blocked.tell("start", members.bootstrap, members.port(), IPV4)
+    key = members.listen(members.place(2, far))
+    found = {near: members.connect(members.place(1, near), key) for near in KINDS[:-1]}
+    blocked.answer()
+    found["blocked"] = blocked.ask("connect", key, 20.0)
+    for near in KINDS:
+        check(near, far, found[near])
+    return found
+
+
+@pytest.mark.parametrize("far", KINDS)
+def test_a_node_is_reached_by_key(members: Members, far: str) -> None:
+    run_row(members, far)
+
+
+@pytest.mark.soak
+def test_every_pair_several_times(members: Members) -> None:
+    for far in KINDS:
+        rows = [run_row(members, far) for _ in range(ROUNDS)]
+        for near in KINDS:
+            times = [row[near]["ms"] for row in rows]
+            ways = {row[near].get("way", "none").rpartition(" ")[0] for row in rows}
+            print(f"{near:>10} -> {far:<10} {median(times):5.0f} ms, at most {max(times)}", ways)
+
+
+def test_two_hosts_behind_one_router_meet_on_their_lan(members: Members) -> None:
+    members.bed.set_router(1, "symmetric")
+    key = members.listen(members.on("l1"))
+    found = members.connect(members.on("h1"), key)
+    assert found["way"].startswith(f"tcp {ADDRESSES['l1']}:")
+
+
+def test_a_router_that_forgets_after_five_seconds(members: Members) -> None:
+    for number in (1, 2):
+        members.bed.forget_after(number, 5)
+    key = members.listen(members.place(2, "symmetric"))
+    near = members.place(1, "cone")
+    assert members.connect(near, key)["way"].startswith("punched")
+    assert near.ask("talk after", 7.0, 20.0)
+    for number in (1, 2):
+        members.bed.forget_after(number, 30)
+
+
+@pytest.fixture
+def members_6() -> Iterator[Members]:
+    with ExitStack() as stack:
+        bed = stack.enter_context(NatBed(f"n6{os.getpid()}"))
+        yield Members(bed, stack, servers=SERVERS_6)
+
+
+def test_ipv6_without_translation(members_6: Members) -> None:
+    """In the open at once; through two routers that let in only answers, by punching."""
+    ipv6 = {"host": "::"}
+    key = members_6.listen(members_6.on("o2"), **ipv6)
+    for near in ("o1", "h1"):
+        found = members_6.connect(members_6.on(near), key, **ipv6)
+        assert found["way"].startswith("tcp [2001:db8::22]")
+    key = members_6.listen(members_6.on("h2"), **ipv6)
+    found = members_6.connect(members_6.on("h1"), key, **ipv6)
+    assert found["way"].startswith(f"punched quic [{address_6('h2')}]"), found
