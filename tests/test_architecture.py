@@ -57,6 +57,10 @@ SHELL = (
     "net/lan/links.py",
     "net/carriers/*",
     "net/dht/node.py",
+    "net/relay/circuit.py",
+    "net/relay/client.py",
+    "net/relay/link.py",
+    "net/relay/service.py",
 )
 """Where the event loop, sockets and clocks live; everything else takes bytes and `now`."""
 

@@ -13,6 +13,7 @@ from net.carriers.held import HeldCarrier
 from net.carriers.memory import MemoryCarrier
 from tests.reference.quic import quic_pair
 from tests.reference.receivers import Recording
+from tests.reference.relays import RelayBed
 
 Pair = tuple[Carrier, Carrier]
 
@@ -27,6 +28,8 @@ KINDS = [
     "quic, backwards",
     "quic, no offloading",
     "quic, held",
+    "relay",
+    "relay, backwards",
 ]
 
 
@@ -34,6 +37,12 @@ KINDS = [
 async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
     if request.param.startswith("memory"):
         yield memory_pair(chunk=1) if "single" in request.param else memory_pair()
+        return
+    if request.param.startswith("relay"):
+        bed = RelayBed()
+        asking, waiting = await bed.circuit()
+        yield (waiting, asking) if "backwards" in request.param else (asking, waiting)
+        bed.close()
         return
     host = "::1" if request.param.endswith("6") else "127.0.0.1"
     if request.param.startswith("quic"):
