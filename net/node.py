@@ -22,6 +22,8 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,13 +33,13 @@ from net.announcer import Announcer, Where
 from net.connection import PROTOCOL as CHANNELS
 from net.connection import Connection
 from net.dht.hashing import peer_topic
-from net.dht.node import DhtNode
 from net.dial import Attempt
 from net.discovery import Discovery, PeerAddress
 from net.errors import ClosedError, ConnectError, DeadlineError, NetError, NotFound
 from net.feeds import AllowFeed, Feeds
+from net.network import Network
 from net.ports import ANYWHERE, Ports
-from net.punch.classify import NatClass, NatReport
+from net.punch.classify import NatReport
 from net.punch.messages import MAX_LOCAL, Offer
 from net.reach import Reach
 from net.reception import Reception
@@ -87,8 +89,10 @@ class Node:
     `host` is one to listen on, or several of different families; every one by default.
     `allow(peer's public key, feed)` decides who may read what; everyone who knows a
     feed's key may, by default. `upload_limit` and `download_limit` are bytes a second, of
-    feeds and not of plain streams. `discovery` replaces the DHT. A node for one errand is
-    `ephemeral`: other nodes do not come to count on it.
+    feeds and not of plain streams. A node for one errand is `ephemeral`: other nodes do not
+    come to count on it. Nodes that answered are kept in the file `contacts`. Peers on the
+    local network are found without the DHT, too, unless `lan` is False or the host is a
+    loopback address. `discovery` replaces all of that.
     """
 
     def __init__(
@@ -99,20 +103,27 @@ class Node:
         host: str | Sequence[str] = ANYWHERE,
         port: int = 0,
         discovery: Discovery | None = None,
+        contacts: Path | None = None,
+        lan: bool | None = None,
+        ephemeral: bool = False,
         allow: AllowFeed | None = None,
         upload_limit: float | None = None,
         download_limit: float | None = None,
-        ephemeral: bool = False,
     ) -> None:
         for name in bootstrap:
             parse_address(name)
         self.bootstrap = tuple(bootstrap)
         self._key_pair = store.key_pair("node")
         self._hosts, self._port = (host,) if isinstance(host, str) else tuple(host), port
-        self._ephemeral = ephemeral
-        self._given = discovery
-        self._dht: DhtNode | None = None
-        self._joined = ""
+        self._network = partial(
+            Network,
+            self._key_pair,
+            bootstrap=self.bootstrap,
+            ephemeral=ephemeral,
+            contacts=contacts,
+            lan=lan,
+            given=discovery,
+        )
         self._parts: Parts | None = None
         self._feeds = Feeds(
             store,
@@ -120,7 +131,7 @@ class Node:
             allow=allow,
             upload=Throttle(upload_limit),
             download=Throttle(download_limit),
-            asked=self._asked,
+            asked=lambda: self._running().network.asked,
         )
         self._server: Server | None = None
         self._streams: set[SecureStream] = set()
@@ -151,32 +162,17 @@ class Node:
             accepted=reception.arrived,
         )
         ports.quic_arrived = rendezvous.arrived
-        discovery = self._given or self._open_dht(ports, rendezvous)
-        announcer = Announcer(discovery, self._where)
-        introducer = self._dht if self._given is None else None
-        reach = Reach(self._key_pair, ports, rendezvous, introducer, lambda: self.nat)
-        self._parts = Parts(ports, reception, rendezvous, discovery, announcer, reach)
-        await self._join()
-        self._feeds.start(discovery, announcer, self._reach, reception)
+        try:
+            network = self._network(ports, on_introduction=rendezvous.asked)
+        except ValueError:
+            ports.close()
+            raise
+        announcer = Announcer(network.discovery, self._where)
+        reach = Reach(self._key_pair, ports, rendezvous, network)
+        self._parts = Parts(ports, reception, rendezvous, network, announcer, reach)
+        await network.start()
+        self._feeds.start(network.discovery, announcer, self._reach, reception)
         announcer.start()
-
-    def _open_dht(self, ports: Ports, rendezvous: Rendezvous) -> DhtNode:
-        self._dht = DhtNode(
-            self._key_pair,
-            ports.udp,
-            bootstrap=self.bootstrap,
-            ephemeral=self._ephemeral,
-            on_introduction=rendezvous.asked,
-        )
-        return self._dht
-
-    async def _join(self) -> None:
-        if self._dht is not None:
-            try:
-                await self._dht.start()
-            except NetError as error:
-                self._joined = str(error)
-                log.warning("%s", error)
 
     async def close(self) -> None:
         """Leave: withdraw announcements, close all streams. Closing twice is harmless."""
@@ -193,7 +189,7 @@ class Node:
             stream.abort()
         if parts is not None:
             await parts.announcer.close()
-            await parts.discovery.close()
+            await parts.network.close()
             parts.ports.close()
 
     async def __aenter__(self) -> Self:
@@ -227,15 +223,12 @@ class Node:
     @property
     def address(self) -> str:
         """The "host:port" that another node can bootstrap from."""
-        ports = self._running().ports
-        return self._dht.address if self._dht is not None else ports.address
+        return self._running().network.address
 
     @property
     def nat(self) -> NatReport:
         """What kind of router we are behind, as far as the nodes of the DHT can tell."""
-        if self._dht is None:
-            return NatReport(NatClass.UNKNOWN, None)
-        return self._dht.nat
+        return self._running().network.nat
 
     @property
     def peers(self) -> list[bytes]:
@@ -249,9 +242,8 @@ class Node:
 
     def _where(self) -> Where:
         """Return the addresses at which we can be announced."""
-        ports = self._running().ports
-        hosts = self._dht.hosts() if self._dht is not None else ports.hosts
-        return [(host, ports.number) for host in hosts], ()
+        parts = self._running()
+        return [(host, parts.ports.number) for host in parts.network.hosts], ()
 
     def _offer(self) -> Offer:
         """Return how we can be reached through a router."""
@@ -259,11 +251,6 @@ class Node:
         addresses, _ = self._where()
         local = [address for address in addresses if nat.public is None or address != nat.public]
         return Offer(nat.kind, nat.public, tuple(local[:MAX_LOCAL]))
-
-    def _asked(self) -> str:
-        """Return whom a search has asked, for people."""
-        asked = f"after asking {len(self._dht.contacts)} nodes" if self._dht else ""
-        return f"{asked} ({self._joined})" if self._joined else asked
 
     # Feeds.
 
@@ -368,13 +355,13 @@ class Node:
         if len(public_key) != 32:
             raise ValueError(f"a public key has 32 bytes, not {len(public_key)}")
         parts = self._running()
-        name = public_key.hex()[:16]
+        name, trouble = public_key.hex()[:16], parts.network.trouble
         attempts: list[Attempt] = []
         failure: ConnectError | None = None
         try:
             async with asyncio.timeout(timeout):
                 topic = peer_topic(public_key)
-                async with contextlib.aclosing(parts.discovery.lookup(topic)) as peers:
+                async with contextlib.aclosing(parts.network.discovery.lookup(topic)) as peers:
                     async for peer in peers:
                         if peer.public_key == public_key:
                             try:
@@ -382,11 +369,11 @@ class Node:
                             except ConnectError as error:
                                 failure = error
         except TimeoutError as error:
-            tried = "; ".join(dict.fromkeys(map(str, attempts))) or self._joined or "a search"
+            tried = "; ".join(dict.fromkeys(map(str, attempts))) or trouble or "a search"
             raise DeadlineError(f"no stream to {name} in {timeout:g} s (tried: {tried})") from error
         if failure is not None:
             raise ConnectError(failure.summary, list(dict.fromkeys(map(str, attempts))))
-        raise NotFound(f"no announcement of {name}", [self._joined or "the DHT"])
+        raise NotFound(f"no announcement of {name}", [trouble or "the DHT"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +383,7 @@ class Parts:
     ports: Ports
     reception: Reception
     rendezvous: Rendezvous
-    discovery: Discovery
+    network: Network
     announcer: Announcer
     reach: Reach
 

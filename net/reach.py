@@ -10,8 +10,9 @@ Must not know how peers are found, or what a stream is for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 from feedlog import KeyPair
 from net.addresses import Address, reach
@@ -32,22 +33,28 @@ PUNCHED = "punching"
 """The name of that way in reports."""
 
 
+class Surroundings(Protocol):
+    """What a ladder depends on; a `Network` has it."""
+
+    @property
+    def introducer(self) -> Introducer | None:
+        """Who passes messages on to those who cannot be reached otherwise."""
+
+    @property
+    def nat(self) -> NatReport:
+        """What kind of router we are behind."""
+
+
 class Reach:
-    """The ladder of one node. Without an `introducer` it has its first rung only."""
+    """The ladder of one node. Where nobody introduces it has its first rung only."""
 
     def __init__(
-        self,
-        key_pair: KeyPair,
-        ports: Ports,
-        rendezvous: Rendezvous,
-        introducer: Introducer | None,
-        nat: Callable[[], NatReport],
+        self, key_pair: KeyPair, ports: Ports, rendezvous: Rendezvous, network: Surroundings
     ) -> None:
         self._key_pair = key_pair
         self._ports = ports
         self._rendezvous = rendezvous
-        self._introducer = introducer
-        self._nat = nat
+        self._network = network
 
     async def connect(
         self,
@@ -78,11 +85,11 @@ class Reach:
     def ladder(self, peer: PeerAddress, topic: bytes) -> list[Way]:
         """Return the ways to a peer, in the order in which they are to be tried."""
         addresses = [address for address in peer.addresses if self._ports.reaches(address)]
-        ours = self._nat().public
+        ours = self._network.nat.public
         direct = ways_to(likeliest_first(addresses, ours), self._ports.quic)
-        if self._introducer is None:
+        if self._network.introducer is None:
             return direct
-        punched = self._punched(self._introducer, topic, peer.public_key)
+        punched = self._punched(self._network.introducer, topic, peer.public_key)
         first = 2 if any(_may_answer(address, ours) for address in addresses) else 0
         return [*direct[:first], punched, *direct[first:]]
 

@@ -37,6 +37,7 @@ SHELL = (
     "net/node.py",
     "net/announcer.py",
     "net/feeds.py",
+    "net/network.py",
     "net/ports.py",
     "net/reach.py",
     "net/reception.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -47,6 +48,12 @@ class Silence:
         raise self.error
 
 
+@dataclass(frozen=True)
+class Around:
+    introducer: Silence | None
+    nat: NatReport
+
+
 async def nobody(_: bytes) -> bool:
     return False
 
@@ -70,8 +77,8 @@ def reach_from(ports: Ports, introducer: Silence | None, ours: Address | None = 
         allow=nobody,
         accepted=accepted,
     )
-    nat = NatReport(NatClass.CONSISTENT, ours)
-    return Reach(ALICE, ports, rendezvous, introducer, lambda: nat)
+    around = Around(introducer, NatReport(NatClass.CONSISTENT, ours))
+    return Reach(ALICE, ports, rendezvous, around)
 
 
 def names(reach: Reach, *addresses: Address) -> list[str]:
