@@ -60,6 +60,7 @@ SHELL = (
     "net/dht/node.py",
     "net/relay/circuit.py",
     "net/relay/client.py",
+    "net/relay/keeper.py",
     "net/relay/link.py",
     "net/relay/service.py",
 )

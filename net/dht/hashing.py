@@ -19,6 +19,7 @@ TOKEN_SIZE = 8
 
 NODE_ID_CONTEXT = b"feedlog dht node id v1\x00"
 PEER_TOPIC_CONTEXT = b"feedlog dht peer topic v1\x00"
+RELAY_TOPIC_CONTEXT = b"feedlog dht relay topic v1\x00"
 ANNOUNCEMENT_CONTEXT = b"feedlog dht announcement v1\x00"
 PING_CONTEXT = b"feedlog dht ping v1\x00"
 TICKET_CONTEXT = b"feedlog dht ticket v1\x00"
@@ -37,6 +38,11 @@ def node_id(public_key: bytes) -> bytes:
 def peer_topic(public_key: bytes) -> bytes:
     """Return the topic under which the owner of a key announces its own addresses."""
     return _hash(PEER_TOPIC_CONTEXT + public_key)
+
+
+def relay_topic() -> bytes:
+    """Return the one topic under which all relays announce themselves: they are few."""
+    return _hash(RELAY_TOPIC_CONTEXT)
 
 
 def feed_topic(discovery_key: bytes) -> bytes:

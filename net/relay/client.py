@@ -71,8 +71,25 @@ class RelayClient:
         `allow` decides by the key that the relay claims for who connects; the handshake on
         the circuit proves it. Raises `NetError`.
         """
-        reservation = Reservation(self, relay, on_circuit, allow)
-        await reservation.begin(await self._dial(relay))
+        return await self.reserve_by(await self.link(relay), relay, on_circuit, allow=allow)
+
+    async def reserve_by(
+        self,
+        link: RelayLink,
+        relay: RelayAddress,
+        on_circuit: OnCircuit,
+        *,
+        allow: Allow | None = None,
+    ) -> Reservation:
+        """Wait at a relay to which there is a link; the link is closed if it refuses."""
+        known = RelayAddress(link.stream.remote_key, relay.address)
+        reservation = Reservation(self, link, known, on_circuit, allow)
+        link.on_incoming = reservation.incoming
+        try:
+            reservation.limits = await link.reserve()
+        except BaseException:
+            link.close()
+            raise
         return reservation
 
     async def link(self, relay: RelayAddress) -> RelayLink:
@@ -121,37 +138,27 @@ class Reservation:
     """Our place at a relay. It ends with `close`, or with the relay; `error` says why."""
 
     def __init__(
-        self, client: RelayClient, relay: RelayAddress, on_circuit: OnCircuit, allow: Allow | None
+        self,
+        client: RelayClient,
+        link: RelayLink,
+        relay: RelayAddress,
+        on_circuit: OnCircuit,
+        allow: Allow | None,
     ) -> None:
+        self.link = link
+        """The stream that keeps it."""
         self.relay = relay
+        """With the key that the relay has proven."""
         self.limits: Limits | None = None
         self._client = client
         self._on_circuit = on_circuit
         self._allow = allow
-        self._link: RelayLink | None = None
         self._answers: set[asyncio.Task[None]] = set()
-
-    @property
-    def link(self) -> RelayLink:
-        """The stream that keeps it."""
-        assert self._link is not None, "set when it began"
-        return self._link
 
     @property
     def error(self) -> NetError | None:
         """Why it ended; None while it stands."""
         return self.link.error
-
-    async def begin(self, stream: SecureStream) -> None:
-        """Reserve by that stream; `RelayClient.reserve` calls this."""
-        self._link = RelayLink(stream, self._incoming)
-        try:
-            self.limits = await self._link.reserve()
-        except BaseException:
-            self._link.close()
-            raise
-        if not self.relay.public_key:
-            self.relay = RelayAddress(stream.remote_key, self.relay.address)
 
     def close(self) -> None:
         """Wait no more; circuits that stand go on."""
@@ -163,7 +170,8 @@ class Reservation:
         """Wait until the reservation is gone."""
         await self.link.wait_closed()
 
-    def _incoming(self, incoming: Incoming) -> None:
+    def incoming(self, incoming: Incoming) -> None:
+        """Learn who wants a circuit; the link calls this."""
         refused = self._allow is not None and not self._allow(incoming.public_key)
         if refused or len(self._answers) >= MAX_ANSWERS:
             self.link.decline(incoming)

@@ -1,6 +1,6 @@
 """A client's stream to a relay: it keeps a reservation, and asks the DHT through it.
 
-    link = RelayLink(stream, on_incoming)
+    link = RelayLink(stream)
     limits = await link.reserve()
     async for item in link.request(kind, data): ...
 
@@ -52,14 +52,14 @@ OnIncoming = Callable[[Incoming], None]
 
 
 class RelayLink:
-    """One stream to a relay. `on_incoming` is told who wants a circuit to us."""
+    """One stream to a relay. `on_incoming`, where set, is told who wants a circuit to us."""
 
-    def __init__(self, stream: SecureStream, on_incoming: OnIncoming | None = None) -> None:
+    def __init__(self, stream: SecureStream) -> None:
         self.stream = stream
+        self.on_incoming: OnIncoming | None = None
         self.round_trip: float | None = None
         """Seconds to the relay and back, the least measured; None before the first."""
         self.error: NetError | None = None
-        self._on_incoming = on_incoming
         self._loop = asyncio.get_running_loop()
         self._reader = MessageReader()
         self._numbers = 0
@@ -171,8 +171,8 @@ class RelayLink:
             case Reserved(limits) if self._reserved is not None:
                 if not self._reserved.done():
                     self._reserved.set_result(limits)
-            case Incoming() if self._on_incoming is not None:
-                self._on_incoming(message)
+            case Incoming() if self.on_incoming is not None:
+                self.on_incoming(message)
             case Refused(_, reason):
                 self._fail(RefusedError(f"the relay refused: {reason}"))
             case Item(number) | Done(number):

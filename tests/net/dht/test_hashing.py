@@ -10,13 +10,18 @@ from net.dht import hashing
 def test_one_key_gives_unrelated_ids_and_topics() -> None:
     key = bytes(range(32))
     made = {hashing.node_id(key), hashing.peer_topic(key), hashing.feed_topic(key)}
-    assert len(made) == 3
+    made.add(hashing.relay_topic())
+    assert len(made) == 4
     assert {len(value) for value in made} == {20}
+
+
+def test_the_topic_of_relays_is_as_specified() -> None:
+    assert hashing.relay_topic().hex() == "785c6e8ab5c365a84750d96fc0349023de0765de"
 
 
 def test_signables_have_contexts_of_which_none_starts_another() -> None:
     contexts = [value for name, value in vars(hashing).items() if name.endswith("_CONTEXT")]
-    assert len(contexts) == 6
+    assert len(contexts) == 7
     for context in contexts:
         assert not any(other.startswith(context) for other in contexts if other != context)
 
