@@ -56,6 +56,8 @@ SHELL = (
     "net/contacts.py",
     "net/lan/discovery.py",
     "net/lan/links.py",
+    "net/mainline/discovery.py",
+    "net/mainline/session.py",
     "net/carriers/*",
     "net/dht/node.py",
     "net/relay/circuit.py",
