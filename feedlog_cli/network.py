@@ -7,7 +7,7 @@ what is said then names what was tried.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 from feedlog import Store
@@ -15,9 +15,7 @@ from feedlog_cli.errors import CommandError, UsageError
 from feedlog_cli.output import note, plural, printable
 from feedlog_cli.places import check_addresses
 from feedlog_cli.trie_hints import EXTENSION, TrieHints
-from net import DeadlineError, Node, Remote
-from net.carriers.udp import UdpSocket
-from net.dht.node import DhtNode
+from net import DeadlineError, NetError, Node, Remote
 
 TIMEOUT = 20.0
 """Seconds that a command looks for peers, or waits for the next block, by default."""
@@ -40,10 +38,10 @@ def require_bootstrap(addresses: list[str] | None) -> list[str]:
 
 @asynccontextmanager
 async def serving(
-    store: Store, bootstrap: list[str], *, host: str, port: int
+    store: Store, bootstrap: list[str], *, hosts: Sequence[str], port: int
 ) -> AsyncIterator[Node]:
     """Run a node that stays, and answers the questions of readers of tries."""
-    node = Node(store, bootstrap=bootstrap, host=host, port=port)
+    node = Node(store, bootstrap=bootstrap, host=hosts, port=port)
     node.extension(EXTENSION, TrieHints())
     async with node:
         yield node
@@ -55,17 +53,12 @@ async def visiting(store: Store, bootstrap: list[str]) -> AsyncIterator[Node]:
 
     Raises `NetError` at once when no bootstrap node answers.
     """
-    udp = await UdpSocket.open(EVERYWHERE)
-    try:
-        pair = store.key_pair("node")
-        async with (
-            DhtNode(pair, udp, bootstrap=bootstrap, ephemeral=True) as discovery,
-            Node(store, discovery=discovery) as node,
-        ):
-            node.extension(EXTENSION, TrieHints())
-            yield node
-    finally:
-        udp.close()
+    node = Node(store, bootstrap=bootstrap, ephemeral=True)
+    node.extension(EXTENSION, TrieHints())
+    async with node:
+        if node.trouble:
+            raise NetError(node.trouble)
+        yield node
 
 
 @asynccontextmanager

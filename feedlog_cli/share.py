@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -10,11 +11,12 @@ import typer
 from feedlog import BlockMissing, Feed, Store
 from feedlog_cli.directory import data_key
 from feedlog_cli.errors import CommandError
-from feedlog_cli.network import EVERYWHERE, serving
+from feedlog_cli.network import serving
 from feedlog_cli.options import Bootstrap, Json, StorePath
 from feedlog_cli.output import note, say, say_json_line
 from feedlog_cli.places import check_addresses, find_feed, open_store
 from feedlog_cli.running import serve_until_stopped
+from net.ports import ANYWHERE
 from trie import NotATrie, Trie
 
 
@@ -24,8 +26,14 @@ def share(
         typer.Argument(metavar="FEED", show_default="all", help="Names or keys of feeds."),
     ] = None,
     host: Annotated[
-        str, typer.Option("--host", metavar="IP", help="Where to listen.")
-    ] = EVERYWHERE,
+        list[str] | None,
+        typer.Option(
+            "--host",
+            metavar="IP",
+            show_default="every host",
+            help="Where to listen; twice for IPv6.",
+        ),
+    ] = None,
     port: Annotated[
         int, typer.Option("--port", "-p", metavar="PORT", min=0, max=65535, help="0 takes any.")
     ] = 0,
@@ -47,7 +55,7 @@ def share(
         if not chosen:
             raise CommandError("the store has no feeds to share")
         feeds = with_contents(opened, chosen)
-        serve_until_stopped(serve(opened, feeds, addresses, host, port, as_json))
+        serve_until_stopped(serve(opened, feeds, addresses, host or ANYWHERE, port, as_json))
 
 
 def with_contents(store: Store, feeds: list[Feed]) -> list[Feed]:
@@ -73,12 +81,12 @@ async def serve(
     store: Store,
     feeds: list[Feed],
     bootstrap: list[str],
-    host: str,
+    hosts: Sequence[str],
     port: int,
     as_json: bool,
 ) -> None:
     """Announce and serve until the process is told to stop."""
-    async with serving(store, bootstrap, host=host, port=port) as node:
+    async with serving(store, bootstrap, hosts=hosts, port=port) as node:
         await asyncio.gather(*(node.share(feed) for feed in feeds))
         if as_json:
             shared = [{"key": feed.id, "length": feed.length} for feed in feeds]

@@ -132,7 +132,7 @@ def known_peers(swarm: Swarm) -> list[PeerAddress]:
 def note_peer(swarm: Swarm, peer: PeerAddress) -> None:
     """Note that a peer was of use; costs a transaction if it is news."""
     known = known_peers(swarm)
-    if peer in known:
+    if PeerAddress(peer.public_key, peer.addresses) in known:  # relays come and go
         return
     others = [other for other in known if other.public_key != peer.public_key]
     notes = [

@@ -226,6 +226,11 @@ class Node:
         return self._running().network.address
 
     @property
+    def trouble(self) -> str:
+        """Why the network could not be joined when the node started; empty if it was."""
+        return self._running().network.trouble
+
+    @property
     def nat(self) -> NatReport:
         """What kind of router we are behind, as far as the nodes of the DHT can tell."""
         return self._running().network.nat

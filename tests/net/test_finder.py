@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from feedlog import KeyPair, Store
+from net.addresses import RelayAddress
 from net.discovery import PeerAddress
 from net.errors import DeadlineError
 from net.finder import KNOWN, MAX_KNOWN, known_peers, note_peer
 from net.node import Node
 from tests.net.conftest import StartNode
+
+
+RELAY = RelayAddress(bytes(32), ("192.0.2.7", 7))
 
 
 async def test_a_peer_is_found_again_without_asking_anybody(
@@ -48,6 +52,8 @@ async def test_the_latest_are_kept_and_only_so_many(start_node: StartNode) -> No
     assert known_peers(swarm) == peers[: -MAX_KNOWN - 1 : -1]
     moved = PeerAddress(peers[-2].public_key, (("192.0.2.9", 9),))
     note_peer(swarm, moved)
+    assert known_peers(swarm)[:2] == [moved, peers[-1]]
+    note_peer(swarm, PeerAddress(peers[-1].public_key, peers[-1].addresses, (RELAY,)))
     assert known_peers(swarm)[:2] == [moved, peers[-1]]
 
 
