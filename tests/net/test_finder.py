@@ -14,7 +14,6 @@ from net.finder import KNOWN, MAX_KNOWN, known_peers, note_peer
 from net.node import Node
 from tests.net.conftest import StartNode
 
-
 RELAY = RelayAddress(bytes(32), ("192.0.2.7", 7))
 
 
