@@ -10,7 +10,7 @@ Knows byte strings only. Must not know tree indexes, storage or keys' meaning.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -62,21 +62,20 @@ class HashSuite:
         """Hash two subtrees: `H(1 || u64le size of both || left || right)`."""
         return self.digest(PARENT + size.to_bytes(8, "little") + left + right)
 
-    def tree(self, roots: list[tuple[int, int, bytes]]) -> bytes:
-        """Hash the roots (index, size, hash) from left to right.
-
-        `H(2 || for each: hash || u64le index || u64le size)`.
-        """
-        described = [
-            digest + (size << 64 | index).to_bytes(16, "little") for index, size, digest in roots
-        ]
-        return self.digest(TREE + b"".join(described))
+    def tree(self, roots: Iterable[bytes]) -> bytes:
+        """Hash the roots from left to right, as `described_root` gives them: `H(2 || roots)`."""
+        return self.digest(TREE + b"".join(roots))
 
 
 BLAKE3 = HashSuite(1, "blake3", blake3)
 BLAKE2B = HashSuite(2, "blake2b", partial(blake2b, digest_size=HASH_SIZE))
 SUITES = {suite.name: suite for suite in (BLAKE3, BLAKE2B)}
 SUITES_BY_NUMBER = {suite.number: suite for suite in SUITES.values()}
+
+
+def described_root(index: int, size: int, node_hash: bytes) -> bytes:
+    """Return what a tree's hash says of one of its roots: `hash || u64le index || u64le size`."""
+    return node_hash + (size << 64 | index).to_bytes(16, "little")
 
 
 def head_signable(feed_key: bytes, tree_hash: bytes, length: int, fork: int) -> bytes:

@@ -275,7 +275,7 @@ def encode_head(head: Head, byte_length: int) -> bytes:
         head.tree_hash
         + byte_length.to_bytes(8, "little")
         + bytes((len(head.signatures),))
-        + b"".join(bytes((place,)) + signature for place, signature in head.signatures)
+        + b"".join([bytes((place,)) + signature for place, signature in head.signatures])
     )
 
 

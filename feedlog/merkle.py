@@ -19,7 +19,7 @@ from operator import add
 
 from feedlog import flat_tree
 from feedlog.flat_tree import NodeIndex
-from feedlog.hashing import LEAF, PARENT, HashSuite
+from feedlog.hashing import LEAF, PARENT, HashSuite, described_root
 
 TreeNode = tuple[int, bytes]
 """A node's size (bytes of all blocks below it) and its hash (32 bytes)."""
@@ -70,18 +70,22 @@ class Run:
 class Roots:
     """The roots of the first `length` blocks of a feed."""
 
-    __slots__ = ("length", "nodes", "suite")
+    __slots__ = ("_described", "length", "nodes", "suite")
 
     def __init__(self, suite: HashSuite, length: int = 0, nodes: Sequence[TreeNode] = ()) -> None:
         """Take the roots of `length` blocks from left to right."""
         self.suite = suite
         self.length = length
         self.nodes = list(nodes)
+        self._described: list[bytes] = []
+        """What the tree's hash says of the first roots; most of them outlive an append."""
         assert len(self.nodes) == length.bit_count(), "roots do not tile the feed"
 
     def copy(self) -> Roots:
         """Return roots that can grow on their own."""
-        return Roots(self.suite, self.length, self.nodes)
+        copy = Roots(self.suite, self.length, self.nodes)
+        copy._described = self._described.copy()
+        return copy
 
     @property
     def byte_length(self) -> int:
@@ -90,14 +94,15 @@ class Roots:
 
     def tree_hash(self) -> bytes:
         """Return the hash (32 bytes) that a head signs."""
-        roots = []
+        new = []
         stop = self.length
-        for size, digest in reversed(self.nodes):
+        for size, digest in reversed(self.nodes[len(self._described) :]):
             width = stop & -stop
-            roots.append((2 * stop - width - 1, size, digest))  # as flat_tree.roots counts
+            new.append(described_root(2 * stop - width - 1, size, digest))
             stop -= width
-        roots.reverse()
-        return self.suite.tree(roots)
+        new.reverse()
+        self._described += new
+        return self.suite.tree(self._described)
 
     def extend(self, blocks: Sequence[bytes]) -> Run:
         """Append blocks; return the nodes that they complete."""
@@ -117,6 +122,7 @@ class Roots:
                 lasting.append((sizes[-1], hashes[-1]))
             sizes, hashes = _parents(self.suite, sizes, hashes)
             left >>= 1
+        del self._described[len(self.nodes) :]
         self.nodes += reversed(lasting)
         return Run(start, self.length, levels)
 
@@ -133,6 +139,7 @@ class Roots:
             digest = new(PARENT + size.to_bytes(8, "little") + left + digest).digest()
             carry >>= 1
             levels.append((carry, [size], [digest]))
+        del self._described[len(nodes) :]
         nodes.append((size, digest))
         self.length = start + 1
         return Run(start, start + 1, levels)

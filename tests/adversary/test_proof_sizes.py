@@ -8,6 +8,7 @@ import pytest
 
 from feedlog import DecodeError, InvalidProof, KeyPair, Manifest, Proof, Store, check_proof
 from feedlog.head import sign
+from feedlog.merkle import Roots
 from feedlog.plan import Question
 from feedlog.proof_codec import MAX_BYTES
 
@@ -35,9 +36,7 @@ def test_a_signer_cannot_vouch_for_more_bytes_than_there_can_be() -> None:
         proof = feed.prove()
         nodes = tuple((MAX_BYTES, digest) for _, digest in proof.nodes)
         assert feed.manifest is not None
-        tree_hash = feed.manifest.suite.tree(
-            [(index, size, digest) for index, (size, digest) in zip((3, 9, 12), nodes, strict=True)]
-        )
+        tree_hash = Roots(feed.manifest.suite, 7, nodes).tree_hash()
         signatures = sign(
             feed.key, feed.manifest, feed._signers, fork=0, length=7, tree_hash=tree_hash
         )
@@ -54,7 +53,7 @@ def test_a_signer_cannot_write_into_the_next_feeds_keys() -> None:
     manifest = Manifest((pair.public_key,))
     question = Question(length=2**40)
     root = (1, bytes(32))
-    tree_hash = manifest.suite.tree([(2**40 - 1, *root)])
+    tree_hash = Roots(manifest.suite, 2**40, [root]).tree_hash()
     signatures = sign(manifest.key(), manifest, [pair], fork=0, length=2**40, tree_hash=tree_hash)
     proof = Proof(question, 0, (root,), manifest=manifest, signatures=signatures)
     check_proof(manifest.key(), proof)

@@ -8,7 +8,14 @@ import pytest
 from blake3 import blake3
 
 from feedlog import hashing
-from feedlog.hashing import BLAKE2B, BLAKE3, SUITES, SUITES_BY_NUMBER, HashSuite
+from feedlog.hashing import (
+    BLAKE2B,
+    BLAKE3,
+    SUITES,
+    SUITES_BY_NUMBER,
+    HashSuite,
+    described_root,
+)
 
 KEY = bytes(range(32))
 
@@ -30,7 +37,8 @@ def test_the_tree(suite: HashSuite, digest: object) -> None:
         b"\1" + b"\2\1" + bytes(6) + b"l" * 32 + b"r" * 32
     )
     assert suite.tree([]) == digest(b"\2")
-    assert suite.tree([(1, 5, b"a" * 32), (4, 6, b"b" * 32)]) == digest(
+    roots = [described_root(1, 5, b"a" * 32), described_root(4, 6, b"b" * 32)]
+    assert suite.tree(roots) == digest(
         b"\2"
         + (b"a" * 32 + b"\1" + bytes(7) + b"\5" + bytes(7))
         + (b"b" * 32 + b"\4" + bytes(7) + b"\6" + bytes(7))

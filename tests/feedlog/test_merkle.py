@@ -38,6 +38,19 @@ def test_equals_the_reference_however_the_blocks_are_batched(
     assert at_once.byte_length == sum(map(len, blocks))
 
 
+@given(st.lists(st.integers(0, 9), max_size=12))
+def test_the_tree_hash_of_every_length_on_the_way(batches: list[int]) -> None:
+    blocks = vector_blocks(sum(batches))
+    roots = Roots(BLAKE3)
+    for size in batches:
+        start = roots.length
+        before = roots.copy()
+        roots.extend(blocks[start : start + size])
+        assert roots.tree_hash() == reference.tree_hash(BLAKE3, blocks[: roots.length])
+        assert before.tree_hash() == reference.tree_hash(BLAKE3, blocks[:start])
+        roots = roots.copy()
+
+
 def test_each_block_completes_the_nodes_that_the_index_arithmetic_says() -> None:
     blocks = vector_blocks(64)
     run = Roots(BLAKE3).extend(blocks)
