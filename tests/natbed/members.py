@@ -16,7 +16,7 @@ from tests.natbed.bed import SERVERS, NatBed
 ROOT = Path(__file__).parent.parent.parent
 
 SERVER_PORT = 7000
-IPV4 = {"host": "0.0.0.0"}
+IPV4 = {"host": "0.0.0.0", "lan": False}
 
 
 class MemberProcess:

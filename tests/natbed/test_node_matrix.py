@@ -84,6 +84,16 @@ def test_two_hosts_behind_one_router_meet_on_their_lan(members: Members) -> None
     assert found["way"].startswith(f"tcp {ADDRESSES['l1']}:")
 
 
+def test_two_hosts_on_a_lan_need_nobody_else(members: Members) -> None:
+    """Both families, no bootstrap node, no way out: multicast finds, TCP connects."""
+    listening, connecting = members.on("l1"), members.on("h1")
+    key = listening.ask("listen", [], members.port(), {})
+    connecting.ask("start", [], members.port(), {})
+    found = connecting.ask("connect", key, 20.0)
+    assert found["way"].startswith("tcp "), found
+    assert found["carried"]
+
+
 def test_a_router_that_forgets_after_five_seconds(members: Members) -> None:
     for number in (1, 2):
         members.bed.forget_after(number, 5)
@@ -104,7 +114,7 @@ def members_6() -> Iterator[Members]:
 
 def test_ipv6_without_translation(members_6: Members) -> None:
     """In the open at once; through two routers that let in only answers, by punching."""
-    ipv6 = {"host": "::"}
+    ipv6 = {**IPV4, "host": "::"}
     key = members_6.listen(members_6.on("o2"), **ipv6)
     for near in ("o1", "h1"):
         found = members_6.connect(members_6.on(near), key, **ipv6)
