@@ -3,7 +3,7 @@
 libtorrent runs threads and a UDP port of its own. It tells that something has happened by a
 byte on a socket, so that everything else is done in the event loop.
 
-Invariant: whoever waits here waits GET_TIMEOUT at most. Must not know what is in an item.
+Invariant: whoever waits here has a deadline. Must not know what is in an item.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ PUBLIC = (
 
 JOIN_TIMEOUT = 5.0
 """Seconds that a first question waits for the network: before it, libtorrent would drop it."""
-GET_TIMEOUT = 15.0
-"""Seconds for an item: a walk through the public network takes one to five."""
+ASK_FOR = (6.0, 9.0)
+"""Seconds for an item, and for it again: a walk through the public network takes one to five."""
 PUT_TIMEOUT = 30.0
 
 UPLOAD_LIMIT = 64_000
@@ -85,12 +85,13 @@ class MainlineSession:
         queue: asyncio.Queue[object] = asyncio.Queue()  # a walk has a bounded number of answers
         self._gets[place].append(queue)
         try:
-            (await self._ready()).dht_get_mutable_item(*place)
-            async with asyncio.timeout(GET_TIMEOUT):
-                while (value := await queue.get()) is not _END:
+            for deadline in ASK_FOR:
+                (await self._ready()).dht_get_mutable_item(*place)
+                until = self._loop.time() + deadline
+                while (value := await _next(queue, until)) is not None:
+                    if value is _END:
+                        return
                     yield value
-        except TimeoutError:
-            pass  # nobody answered: no value, as far as we can know
         finally:
             _remove(self._gets, place, queue)
 
@@ -193,6 +194,15 @@ def _settings(
         | category.dht_operation_notification
         | category.status_notification,
     }
+
+
+async def _next(queue: asyncio.Queue[object], until: float) -> object | None:
+    """Return what comes next, None when nothing has come by then."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await queue.get()
+    except TimeoutError:
+        return None
 
 
 def _remove(waiting: defaultdict[Place, list[T]], place: Place, one: T) -> None:
