@@ -118,7 +118,7 @@ class Replica(View):
         Made for many small proofs of blocks below the present head: they wait in
         memory, where this object's reads find them, until `flush` writes all in one
         transaction. Any read but that of a single block flushes, as do `apply`, closing the
-        store, and a megabyte that waits. Other proofs are applied at once.
+        store, and 8 MiB that wait. Other proofs are applied at once.
         """
         question, head = proof.question, self._latest()
         if (

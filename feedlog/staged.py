@@ -27,7 +27,7 @@ from feedlog.plan import Question
 from feedlog.proof import Verified
 from feedlog.storage import Storage, Writer
 
-MAX_STAGED = 1 << 20
+MAX_STAGED = 8 << 20
 """Bytes of blocks that wait; more are written at once, whoever was to see to it."""
 
 MAX_KNOWN = 1 << 14

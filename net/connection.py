@@ -61,6 +61,8 @@ class Connection:
         self._on_closed = closed
         self._paused = False
         self._flush_due = False
+        self._idle = False
+        """Whether nothing was written since the peer last said something."""
         self._closing = False
         self._lost = False
         self._ready: asyncio.Future[None] = self._loop.create_future()
@@ -140,6 +142,7 @@ class Connection:
         """Take the plaintext of a record."""
         if self._closing:
             return
+        self._idle = True
         try:
             self.mux.receive_data(data, self._loop.time())
         except PeerError as error:
@@ -192,11 +195,31 @@ class Connection:
         self._flush_due = True  # what handlers send below needs no turn of its own
         try:
             self._dispatch()
-            if not self._paused and not self._closing:
+            if not self._paused and not self._closing and self.mux.wants_to_send:
                 self._write(self.mux.data_to_send(HIGH_WATER))
                 self._dispatch()
         finally:
             self._flush_due = False
+        if self.mux.wants_to_send:
+            self._schedule_flush()
+
+    def hold(self) -> bool:
+        """Gather what is sent until `release`; False where it will be written soon anyway."""
+        if self._flush_due or self._paused or self._closing:
+            return False
+        self._flush_due = True
+        return True
+
+    def release(self) -> None:
+        """Write what was sent since `hold`: at once, or with others at the end of the turn.
+
+        At once if the peer has nothing from us that it could be answering: whoever asks
+        for one thing after another sends nothing meanwhile that could share a packet.
+        """
+        if self._idle:
+            self._flush()
+            return
+        self._flush_due = False
         if self.mux.wants_to_send:
             self._schedule_flush()
 
@@ -208,15 +231,22 @@ class Connection:
                 channel.handler.channel_closed(channel, reason)
 
     def _write(self, chunks: list[bytes]) -> None:
+        self._idle = False
         try:
             self.stream.write_now(chunks)
         except NetError as error:
             self._fail(error)
 
     def _dispatch(self) -> None:
-        while not self._lost and (event := self.mux.next_event()) is not None:
+        next_event = self.mux.next_event
+        while not self._lost and (event := next_event()) is not None:
             try:
-                self._handle(event)
+                if isinstance(event, ChannelMessage):  # by far the most
+                    channel = event.channel
+                    if channel.handler is not None and channel.is_open:
+                        channel.handler.message_received(channel, event.data, event.urgent)
+                else:
+                    self._handle(event)
             except PeerError as error:
                 self._fail(error)
 
@@ -238,20 +268,12 @@ class Connection:
             case ChannelClosed(channel, reason):
                 if channel.handler is not None:
                     channel.handler.channel_closed(channel, reason)
-            case ChannelMessage(channel) | ChannelDrained(channel) | ChannelOpened(channel):
-                if channel.handler is not None and channel.is_open:
-                    self._handle_open(channel.handler, event)
-
-    def _handle_open(
-        self, handler: ChannelHandler, event: ChannelMessage | ChannelDrained | ChannelOpened
-    ) -> None:
-        match event:
-            case ChannelMessage(channel, data, urgent):
-                handler.message_received(channel, data, urgent)
             case ChannelDrained(channel):
-                handler.channel_drained(channel)
+                if channel.handler is not None and channel.is_open:
+                    channel.handler.channel_drained(channel)
             case ChannelOpened(channel):
-                handler.channel_opened(channel)
+                if channel.handler is not None and channel.is_open:
+                    channel.handler.channel_opened(channel)
 
     def _on_timeout(self) -> None:
         now = self._loop.time()

@@ -21,14 +21,18 @@ from feedlog.errors import FeedlogError
 from net.replicate.session import Arrival
 from net.replicate.storing import Outcome, store_proofs
 
-INLINE_SIZE = 64 << 10
-"""Bytes of proofs that are dealt with in the event loop: a millisecond's work."""
-INLINE_TIME = 0.002
-"""Seconds that a small transaction may take there: an fsync takes more, on most disks."""
+INLINE_BLOCKS = 256
+"""Blocks that are verified in the event loop at once, a millisecond's work. More go to a
+thread: it is no sooner done there, but others get their turn."""
+INLINE_SIZE = 4 << 20
+INLINE_TIME = 0.005
+"""Seconds that a transaction may take in the loop: an fsync takes more, on most disks. The
+hand-over to a thread and back costs as much as storing ten blocks."""
 
 STAGED_PROOFS = 256
 """Accepted proofs that are written without waiting for the tick."""
-STAGED_SIZE = 256 << 10
+STAGED_SIZE = 2 << 20
+"""Bytes of them. A thread that writes them takes its time: no more is taken at twice that."""
 
 Report = Callable[[list[Arrival], list[Outcome]], None]
 
@@ -55,9 +59,14 @@ class Intake:
         self._staged = 0
         self._staged_size = 0
         self._changing: int | None = None
+        self._applying = False
+        self._writing = False
         self._closed = False
-        self.busy = False
-        """Whether a thread is at it: more is taken when that is done."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread is at it, so that more is taken only when that is done."""
+        return self._applying or (self._writing and self._staged_size >= STAGED_SIZE)
 
     @property
     def waits(self) -> bool:
@@ -69,20 +78,22 @@ class Intake:
         """Whether it is we who change the feed now, in this thread."""
         return self._changing == threading.get_ident()
 
-    def take(self, arrivals: list[Arrival]) -> None:
-        """Verify and store; the report may come before this returns."""
+    def take(self, arrivals: list[Arrival]) -> bool:
+        """Verify and store; tell whether that is done and reported, or will take a while."""
+        proofs = [arrival.proof for arrival in arrivals]
         size = sum(arrival.size for arrival in arrivals)
-        if size > INLINE_SIZE:
+        if size > INLINE_SIZE or sum(len(proof.data) for proof in proofs) > INLINE_BLOCKS:
             self._in_thread(arrivals)
-        elif not any(arrival.proof.question.signed for arrival in arrivals):
+        elif not any(proof.question.signed for proof in proofs):
             self._accept(arrivals, size)
-        elif self._last_time > INLINE_TIME:
+        elif self._writing or self._last_time > INLINE_TIME:
             self._in_thread(arrivals)
         else:
             started = self._loop.time()
             outcomes = self._apply(arrivals)
             self._last_time = self._loop.time() - started
             self._on_report(arrivals, outcomes)
+        return not self._applying
 
     def _accept(self, arrivals: list[Arrival], size: int) -> None:
         outcomes: list[Outcome] = []
@@ -108,24 +119,24 @@ class Intake:
             self._changing = None
 
     def _in_thread(self, arrivals: list[Arrival]) -> None:
-        self.busy = True
+        self._applying = True
         future = self._loop.run_in_executor(self._executor, self._apply, arrivals)
         future.add_done_callback(lambda done: self._applied(arrivals, done))
 
     def _applied(self, arrivals: list[Arrival], done: asyncio.Future[list[Outcome]]) -> None:
-        self.busy = False
+        self._applying = False
         if not self._closed and not done.cancelled():
             self._on_report(arrivals, done.result())
 
     def flush(self) -> None:
         """Write what was accepted, in the loop or, where that takes long, in a thread."""
-        if self.busy or not self._staged:
+        if self._applying or self._writing or not self._staged:
             return
         self._staged = self._staged_size = 0
         if self._last_time <= INLINE_TIME:
             self._flushed(self._write())
             return
-        self.busy = True
+        self._writing = True
         future = self._loop.run_in_executor(self._executor, self._write)
         future.add_done_callback(self._written)
 
@@ -140,7 +151,7 @@ class Intake:
         return None
 
     def _written(self, done: asyncio.Future[FeedlogError | None]) -> None:
-        self.busy = False
+        self._writing = False
         if not self._closed and not done.cancelled():
             self._flushed(done.result())
             self._on_report([], [])

@@ -97,9 +97,10 @@ class Line:
         """Tell the owner what the session has made of the bytes."""
         owner = self.owner
         while (event := self.session.next_event()) is not None:
+            if isinstance(event, DataReceived):  # by far the most
+                owner.line_received(event.data)
+                continue
             match event:
-                case DataReceived(data):
-                    owner.line_received(data)
                 case PeerIdentified():
                     self.carrier.pause_reading()
                     owner.line_identified(event)

@@ -226,6 +226,7 @@ class Swarm:
         channel, session = peer.channel, peer.session
         if channel is None or session is None:
             return
+        held = peer.connection.hold()
         try:
             while channel.writable and not self._must_wait(peer, session):
                 message = self.core.next_message(session)
@@ -235,6 +236,9 @@ class Swarm:
                 self._upload.spend(len(message[0]), self._loop.time())
         except PeerError as error:
             self._drop(peer, error)
+        finally:
+            if held:
+                peer.connection.release()
 
     def _must_wait(self, peer: Peer, session: Session) -> bool:
         """Tell whether the next message is one that the limit has no room for yet."""
@@ -277,7 +281,9 @@ class Swarm:
 
     def _store_arrivals(self) -> None:
         if not self._intake.busy and self.core.waiting:
-            self._intake.take(self.core.take_arrivals(MAX_BATCH))
+            arrivals = self.core.take_arrivals(MAX_BATCH)
+            if not self._intake.take(arrivals):
+                self.core.keep(arrivals)
 
     def _report(self, arrivals: list[Arrival], outcomes: list[Outcome]) -> None:
         """Learn what became of what came; settles, unless it is being done."""

@@ -44,7 +44,7 @@ class ChannelOpened:
     channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one is made for every message, and freezing it would cost as much again
 class ChannelMessage:
     """One message. `channel.consume(len(data))` lets the peer send as much again."""
 

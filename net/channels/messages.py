@@ -38,6 +38,9 @@ DATA_FRAME = struct.Struct("<HBIB")
 DATA_BODY = struct.Struct("<IB")
 assert DATA_FRAME.size == FRAME.size + DATA_BODY.size == 8
 
+DATA_BODY_SIZE = DATA_BODY.size
+FRAME_SIZE = FRAME.size
+
 CONTROL = 0
 DATA = 1
 
@@ -128,6 +131,7 @@ class Goodbye(msgspec.Struct, array_like=True, tag=7, frozen=True):
 Control = Hello | Open | Reject | Close | Credit | Ping | Pong | Goodbye
 TAGS = range(8)
 
+_pack_data = DATA_FRAME.pack
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Control] = msgspec.msgpack.Decoder(Control)
 _decode_any = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
@@ -138,6 +142,11 @@ def encode_control(message: Control) -> bytes:
     """Return the frame of a control message."""
     body = _encode(message)
     return FRAME.pack(len(body), CONTROL) + body
+
+
+def data_header(size: int, channel: int, flags: int) -> bytes:
+    """Return what stands before `size` bytes of payload in a data frame."""
+    return _pack_data(DATA_BODY_SIZE + size, DATA, channel, flags)
 
 
 def decode_control(body: bytes | memoryview) -> Control | None:
@@ -193,12 +202,12 @@ class FrameReader:
             self._partial.clear()
         view = memoryview(data)
         position, end = 0, len(view)
-        self._wanted = FRAME.size
-        while end - position >= FRAME.size:
+        self._wanted = FRAME_SIZE
+        while end - position >= FRAME_SIZE:
             size, kind = FRAME.unpack_from(view, position)
-            start = position + FRAME.size
+            start = position + FRAME_SIZE
             if end - start < size:
-                self._wanted = FRAME.size + size
+                self._wanted = FRAME_SIZE + size
                 break
             position = start + size
             yield kind, view[start:position]

@@ -181,7 +181,7 @@ class Mux:
             frame = self._next_frame()
             if not frame:
                 break
-            length = sum(map(len, frame))
+            length = len(frame[0]) + len(frame[-1]) if len(frame) == 2 else len(frame[0])
             if size + length > MAX_PLAINTEXT:
                 chunks.append(b"".join(parts))
                 total += size
@@ -287,14 +287,12 @@ class Mux:
             return ()
         channel, urgent = turn
         payload, more, drained = channel.take(urgent=urgent)
-        self._schedule.add(channel)
+        if channel.queued:
+            self._schedule.add(channel)
         if drained:
             self._events.append(ChannelDrained(channel))
         flags = (messages.MORE if more else 0) | (messages.URGENT if urgent else 0)
-        header = messages.DATA_FRAME.pack(
-            messages.DATA_BODY.size + len(payload), messages.DATA, channel.number, flags
-        )
-        return header, payload
+        return messages.data_header(len(payload), channel.number, flags), payload
 
     # Opening and ending.
 
@@ -344,7 +342,7 @@ class Mux:
     # Receiving.
 
     def _on_data(self, body: memoryview) -> None:
-        if len(body) < messages.DATA_BODY.size:
+        if len(body) < messages.DATA_BODY_SIZE:
             raise ProtocolError(f"data frame has {len(body)} bytes")
         if not self._ready:
             raise ProtocolError("data before hello")
@@ -356,7 +354,7 @@ class Mux:
             return  # we have closed it, and the peer did not know
         urgent = bool(flags & messages.URGENT)
         message = channel.receive(
-            body[messages.DATA_BODY.size :], urgent=urgent, more=bool(flags & messages.MORE)
+            body[messages.DATA_BODY_SIZE :], urgent=urgent, more=bool(flags & messages.MORE)
         )
         if message is not None:
             self._events.append(ChannelMessage(channel, message, urgent))

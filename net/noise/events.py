@@ -34,7 +34,7 @@ class Established:
     """64 bytes that name this stream; both sides hold the same."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one is made for every record, and freezing it would cost as much again
 class DataReceived:
     """Plaintext of one record."""
 

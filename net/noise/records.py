@@ -36,7 +36,9 @@ MAX_NONCE = 2**64 - 1
 DATA = 0
 CLOSE = 1
 
-_NONCE_PREFIX = bytes(4)
+_pack_header = HEADER.pack
+_unpack_header = HEADER.unpack_from
+_pack_nonce = struct.Struct("<4xQ").pack
 
 
 class RecordSealer:
@@ -75,13 +77,12 @@ class RecordSealer:
     def _seal(self, kind: int, data: bytes | bytearray | memoryview, sealed: list[bytes]) -> None:
         if self.closed:
             raise RuntimeError("the last record has been sealed")
-        if self._nonce >= MAX_NONCE:
+        number = self._nonce
+        if number >= MAX_NONCE:
             raise RuntimeError(f"a stream carries at most {MAX_NONCE} records")
-        header = HEADER.pack(kind, len(data) + TAG_SIZE)
-        nonce = _NONCE_PREFIX + self._nonce.to_bytes(8, "little")
-        self._nonce += 1
-        sealed.append(header)
-        sealed.append(self._encrypt(nonce, data, header))
+        header = _pack_header(kind, len(data) + TAG_SIZE)
+        self._nonce = number + 1
+        sealed += (header, self._encrypt(_pack_nonce(number), data, header))
 
 
 class RecordOpener:
@@ -116,11 +117,11 @@ class RecordOpener:
                 yield plaintext
         position, end = 0, len(view)
         while end - position >= HEADER_SIZE:
-            size = HEADER_SIZE + HEADER.unpack_from(view, position)[1]
-            if end - position < size:
+            after = position + HEADER_SIZE + _unpack_header(view, position)[1]
+            if after > end:
                 break
-            plaintext = self._open(view[position : position + size])
-            position += size
+            plaintext = self._open(view[position:after])
+            position = after
             if not self.closed:
                 yield plaintext
         if position < end:
@@ -149,7 +150,7 @@ class RecordOpener:
     def _check_header(self, record: bytearray | memoryview) -> None:
         if len(record) < HEADER_SIZE:
             return
-        kind, size = HEADER.unpack_from(record)
+        kind, size = _unpack_header(record)
         if kind not in {DATA, CLOSE}:
             raise ProtocolError(f"record type {kind} does not exist")
         if size < TAG_SIZE:
@@ -159,16 +160,18 @@ class RecordOpener:
         if self.closed:
             raise ProtocolError("record after the last one")
         self._check_header(record)
-        if self._nonce >= MAX_NONCE:
+        number = self._nonce
+        if number >= MAX_NONCE:
             raise ProtocolError(f"more than {MAX_NONCE} records in one stream")
-        nonce = _NONCE_PREFIX + self._nonce.to_bytes(8, "little")
         try:
-            plaintext = self._decrypt(nonce, record[HEADER_SIZE:], bytes(record[:HEADER_SIZE]))
+            plaintext = self._decrypt(
+                _pack_nonce(number), record[HEADER_SIZE:], record[:HEADER_SIZE]
+            )
         except InvalidTag as error:
             raise ProtocolError(
-                f"record {self._nonce} is not authentic", code="not-authentic"
+                f"record {number} is not authentic", code="not-authentic"
             ) from error
-        self._nonce += 1
+        self._nonce = number + 1
         if record[0] == CLOSE:
             if plaintext:
                 raise ProtocolError("the last record carries data")

@@ -179,10 +179,12 @@ class NoiseSession:
 
     def _open(self, data: bytes | bytearray | memoryview) -> None:
         assert self._opener is not None, "records before the keys"
+        events = self._events
         for plaintext in self._opener.open(data):
-            self._establish()
+            if self._established is None:
+                self._establish()
             if plaintext:
-                self._events.append(DataReceived(plaintext))
+                events.append(DataReceived(plaintext))
         if self._opener.closed and not self._end_reported:
             self._end_reported = True
             self._establish()

@@ -162,17 +162,21 @@ class Replication:
 
     def _ask_all(self, now: float) -> None:
         self.due = False
-        self._update_if_behind()
+        for arrival in self._ready:
+            self._land(arrival)  # or it would be asked for again
+        if self.following and not self._queries:  # every query asks for the latest head, too
+            self._update_if_behind()
         for query in list(self._queries):
             self._ask_query(query, now)
         if self.wants:
-            for session in sorted(self.sessions, key=lambda one: one.link.pace.round_trip or 0.0):
+            sessions = self.sessions
+            if len(sessions) > 1:
+                sessions = sorted(sessions, key=lambda one: one.link.pace.round_trip or 0.0)
+            for session in sessions:
                 self._ask_blocks(session, now)
 
     def _update_if_behind(self) -> None:
-        """Ask for a newer head where a peer claims one and we are to follow."""
-        if not self.following or self._queries:
-            return  # every query asks for the latest head, too
+        """Ask for a newer head where a peer claims one."""
         ours = (self.standing.fork, self.standing.length)
         if any(one.position > ours and one.failures < MAX_FAILURES for one in self.sessions):
             self._own_update = Query()
@@ -270,26 +274,29 @@ class Replication:
         self.counters["requests"] += 1
 
     def _anchors(self, spans: Spans) -> tuple[int, ...]:
-        nodes = self.feed.anchors(index for span in spans for index in range(*span))
+        pieces = list(spans)
+        blocks = range(*pieces[0]) if len(pieces) == 1 else _indexes(pieces)
+        nodes = self.feed.anchors(blocks)
         return tuple(nodes[: messages.MAX_ANCHORS])
 
     # Answers.
 
     def _on_arrival(self, arrival: Arrival, now: float) -> None:
         sent, session = arrival.sent, arrival.session
-        data = sum(map(len, arrival.proof.data))
-        self.counters["data"] += data
-        self.counters["proofs"] += arrival.size - data
-        self.counters["blocks"] += len(arrival.proof.data)
-        self.counters["wasted"] += arrival.wasted
-        session.blocks_received += len(arrival.proof.data)
+        blocks = arrival.proof.data
+        data = len(blocks[0]) if len(blocks) == 1 else sum(map(len, blocks))
+        counters = self.counters
+        counters["data"] += data
+        counters["proofs"] += arrival.size - data
+        counters["blocks"] += len(blocks)
+        if arrival.wasted:
+            counters["wasted"] += arrival.wasted
+        session.blocks_received += len(blocks)
         session.bytes_received += arrival.size
         if sent is None:
             self.counters["pushes"] += 1
         else:
             self.scheduler.answered(session.link, sent.asked, arrival.size, now)
-            for start, stop in arrival.proof.question.blocks.pairs:
-                self.scheduler.landed(start, stop)
             if sent.query is not None:
                 sent.query.landing += 1
             if arrival.last:
@@ -340,7 +347,10 @@ class Replication:
         return len(self._ready)
 
     def take_arrivals(self, limit: int) -> list[Arrival]:
-        """Return proofs that came, about `limit` bytes; each is to be reported to `stored`."""
+        """Return proofs that came, about `limit` bytes; each is to be reported to `stored`.
+
+        If that is not done before anything else is, they are to be given to `keep`.
+        """
         arrivals: list[Arrival] = []
         total = 0
         while self._ready and total < limit:
@@ -348,24 +358,38 @@ class Replication:
             total += arrivals[-1].size
         return arrivals
 
+    def keep(self, arrivals: list[Arrival]) -> None:
+        """Learn that arrivals will take a while: what is in them is not to be asked for."""
+        for arrival in arrivals:
+            self._land(arrival)
+
+    def _land(self, arrival: Arrival) -> None:
+        if not arrival.landed and arrival.sent is not None:
+            arrival.landed = True
+            for start, stop in arrival.proof.question.blocks.pairs:
+                self.scheduler.landed(start, stop)
+
     def stored(self, arrival: Arrival, outcome: Verified | FeedlogError, now: float) -> None:
         """Learn what became of a proof."""
         if arrival.sent is not None and arrival.sent.query is not None:
             arrival.sent.query.landing -= 1
         spans = arrival.proof.question.blocks.pairs
         if isinstance(outcome, FeedlogError):
-            for start, stop in spans:
+            for start, stop in spans if arrival.landed else ():
                 self.scheduler.dropped(start, stop)
             self._on_bad(arrival, outcome, now)
             return
         session = arrival.session
+        have, alone = session.link.have, len(self.sessions) == 1
         for start, stop in spans:
             self.scheduler.arrived(start, stop)
-            session.link.have.add(start, stop)
-            self._tell(start, stop, now, but=session)
+            if not have.covers(start, stop):
+                have.add(start, stop)
+            if not alone:
+                self._tell(start, stop, now, but=session)
             self.standing.held.add(start, stop)
         if spans:
-            self._events.append(BlocksStored(tuple(spans)))
+            self._events.append(BlocksStored(spans))
         sent = arrival.sent
         if sent is None:
             session.known = (outcome.fork, outcome.length)  # who pushes counts on that
@@ -589,3 +613,7 @@ class Replication:
                 self._events.append(PeerFailed(session, fault))
                 self.close(session, now)
         self._ask_all(now)
+
+
+def _indexes(spans: list[Span]) -> list[int]:
+    return [index for span in spans for index in range(*span)]

@@ -257,9 +257,11 @@ class Scheduler:
 
     def arrived(self, start: int, stop: int) -> None:
         """Note that blocks are held."""
-        self._landing.remove(start, stop)
-        self.busy.remove(start, stop)
-        self._urgent_busy.remove(start, stop)
+        if self._landing:
+            self._landing.remove(start, stop)
+        if self.busy:
+            self.busy.remove(start, stop)
+            self._urgent_busy.remove(start, stop)
         self.wants.arrived(start, stop)
         for link in self.links:
             for asked in link.asked.values():

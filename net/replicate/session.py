@@ -11,7 +11,7 @@ Must not know sockets, or the other peers. Specified in docs/spec/replication.md
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import structs
@@ -28,11 +28,12 @@ from net.replicate.messages import (
     NoData,
     Request,
     Want,
+    pack_runs,
     unpack_runs,
 )
 from net.replicate.scheduler import Asked, Link
 from net.replicate.serving import MAX_HINTED, Handler, Serving
-from net.replicate.spans import Spans
+from net.replicate.spans import Span, Spans
 from net.replicate.standing import Standing
 
 MAX_OFFER_PIECES = 16_384
@@ -84,6 +85,8 @@ class Arrival:
     last: bool = True
     wasted: int = 0
     """Blocks in it that had come another way before."""
+    landed: bool = False
+    """Whether its blocks are noted as being neither owed nor stored."""
 
 
 class Session:
@@ -242,11 +245,7 @@ class Session:
         self._check_answer(sent, proof)
         arrival = Arrival(self, proof, size, sent, message.last)
         if sent.query is None:
-            owed = sent.asked.spans
-            arrival.wasted = sum(
-                stop - start - sum(b - a for a, b in owed.within(start, stop))
-                for start, stop in proof.question.blocks.pairs
-            )
+            arrival.wasted = _count_outside(sent.asked.spans, proof.question.blocks.pairs)
         sent.base = proof.length
         self.arrivals.append(arrival)
 
@@ -267,16 +266,23 @@ class Session:
             fits &= request.length in {0, question.length}
         else:
             fits = question.since == request.since
-        fits &= set(question.hashes) <= set(request.hashes)
-        fits &= set(question.anchors) <= set(request.anchors)
+        fits &= not question.hashes or set(question.hashes) <= set(request.hashes)
+        fits &= not question.anchors or set(question.anchors) <= set(request.anchors)
         fits &= proof.seek == (request.seek if sent.base is None else None)
-        asked = Spans(unpack_runs(request.runs))
-        extra = sum(
-            stop - start - sum(b - a for a, b in asked.within(start, stop))
-            for start, stop in question.blocks.pairs
-        )
+        extra, pairs = 0, question.blocks.pairs
+        if pairs and pack_runs(pairs) != request.runs:
+            extra = _count_outside(Spans(unpack_runs(request.runs)), pairs)
         allowed = MAX_HINTED if request.hint else int(request.seek is not None)
         if not fits or extra > allowed:
             raise ProtocolError(
                 f"the answer to request {request.id} shows what was not asked for", code="unasked"
             )
+
+
+def _count_outside(asked: Spans, pairs: Iterable[Span]) -> int:
+    """Count the blocks of disjoint spans that are not in a set."""
+    return sum(
+        stop - start - sum(b - a for a, b in asked.within(start, stop))
+        for start, stop in pairs
+        if not asked.covers(start, stop)
+    )

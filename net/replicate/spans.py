@@ -32,6 +32,8 @@ class Spans:
         return sum(self._stops) - sum(self._starts)
 
     def __iter__(self) -> Iterator[Span]:
+        if len(self._starts) == 1:
+            return iter(((self._starts[0], self._stops[0]),))
         return iter(list(zip(self._starts, self._stops, strict=True)))
 
     def __eq__(self, other: object) -> bool:
@@ -70,6 +72,10 @@ class Spans:
         """Add [start, stop)."""
         if start >= stop:
             return
+        if not self._starts:
+            self._starts.append(start)
+            self._stops.append(stop)
+            return
         low = bisect_left(self._stops, start)
         high = bisect_right(self._starts, stop)
         if low < high:
@@ -80,7 +86,7 @@ class Spans:
 
     def remove(self, start: int, stop: int) -> None:
         """Remove [start, stop)."""
-        if start >= stop or not self._starts:
+        if start >= stop or not self._starts or start >= self._stops[-1]:
             return
         low = bisect_right(self._stops, start)
         high = bisect_left(self._starts, stop)

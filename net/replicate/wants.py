@@ -94,6 +94,8 @@ class Wants:
     def arrived(self, start: int, stop: int) -> None:
         """Note that [start, stop) is held now."""
         self.blocked.remove(start, stop)
+        if not self._wants:
+            return
         self.ahead.remove(start, stop)
         self.bulk.remove(start, stop)
         for want in self._wants:

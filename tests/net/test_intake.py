@@ -90,7 +90,7 @@ async def test_large_ones_go_to_a_thread(
     owner: Owner, theirs: Feed, copy: tuple[Feed, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner.take(theirs.prove())
-    monkeypatch.setattr(module, "INLINE_SIZE", 10)
+    monkeypatch.setattr(module, "INLINE_BLOCKS", 10)
     owner.take(one(theirs, *range(40)))
     assert owner.busy()
     await owner.until(lambda: len(owner.outcomes) == 2)
@@ -108,9 +108,12 @@ async def test_a_slow_disk_is_written_in_a_thread(
     owner.take(one(theirs, 3))
     assert len(owner.outcomes) == 2  # the reader does not wait for the disk
     owner.intake.flush()
-    assert owner.busy()
-    await owner.until(lambda: not owner.busy())
-    assert copy[0].have == [range(3, 4)]
+    owner.take(one(theirs, 4))  # nor for what is being written
+    assert len(owner.outcomes) == 3
+    await owner.until(lambda: not owner.intake._writing)
+    owner.intake.flush()
+    await owner.until(lambda: not owner.intake._writing)
+    assert copy[0].have == [range(3, 5)]
 
 
 async def test_much_is_not_left_waiting(
