@@ -1,10 +1,12 @@
-"""`python -m benchmarks [names] [--json FILE] [--quick] [--no-peers]`."""
+"""`python -m benchmarks [names] [--json FILE] [--pictures DIRECTORY] [--quick] [--no-peers]`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -67,6 +69,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("names", nargs="*", help=f"questions: {', '.join(QUESTIONS)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE")
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="DIRECTORY",
+        help="draw what can be drawn; needs matplotlib",
+    )
     parser.add_argument("--quick", action="store_true", help="little work, one run: no figures")
     parser.add_argument("--no-peers", action="store_true", help="measure our side only")
     options = parser.parse_args(arguments)
@@ -85,8 +93,15 @@ def main(arguments: list[str] | None = None) -> int:
         answers += QUESTIONS[name](bench)
     print("\n".join(f"{key}: {value}" for key, value in about.items()), end="\n\n")
     print(table(answers))
+    report = json.dumps(document(answers, about), indent=1)
     if options.json:
-        options.json.write_text(json.dumps(document(answers, about), indent=1), encoding="utf-8")
+        options.json.write_text(report, encoding="utf-8")
+    if options.pictures:
+        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+            file.write(report)
+            file.flush()
+            draw = [sys.executable, "-m", "benchmarks.pictures", file.name, str(options.pictures)]
+            return subprocess.run(draw, check=False).returncode
     return 0
 
 

@@ -21,9 +21,10 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,8 +38,8 @@ QUEUE_BYTES = 64 << 20
 BURST = 64
 """Packets read from one device before the queues are looked at again."""
 
-ASK_TIMEOUT = 300.0
-"""Seconds for one measurement across the link: 320 blocks/s take 31 of them for 10,000."""
+ASK_TIMEOUT = 60.0
+"""Seconds for one measurement across the link, with starting the processes and filling feeds."""
 
 TUNSETIFF = 0x400454CA
 IFF_TUN_NO_PI = 0x1001
@@ -101,17 +102,26 @@ class Link:
 
         The serving process prints a JSON line with a `key` when it is ready, and is killed
         when the asking one, started with the command that `ask` makes of that key, is done.
+        What they leave in their temporary directory goes with it.
         """
-        serving = subprocess.Popen(self.inside(self.far, serve), stdout=subprocess.PIPE, text=True)
+        with tempfile.TemporaryDirectory(prefix="feedlog-bench-") as scratch:
+            return self._ask(serve, ask, {**os.environ, "TMPDIR": scratch})
+
+    def _ask(
+        self,
+        serve: Sequence[str],
+        ask: Callable[[str], Sequence[str]],
+        environment: Mapping[str, str],
+    ) -> dict[str, Any]:
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True, "env": environment}
+        serving = subprocess.Popen(self.inside(self.far, serve), **pipes)
         try:
             assert serving.stdout is not None
             ready = serving.stdout.readline()
             if not ready:
                 raise RuntimeError(f"{' '.join(serve)} served nothing")
             command = self.inside(self.near, ask(json.loads(ready)["key"]))
-            done = subprocess.run(
-                command, stdout=subprocess.PIPE, text=True, timeout=ASK_TIMEOUT, check=True
-            )
+            done = subprocess.run(command, timeout=ASK_TIMEOUT, check=True, **pipes)
             answer: dict[str, Any] = json.loads(done.stdout)
             return answer
         finally:

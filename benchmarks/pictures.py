@@ -1,4 +1,5 @@
-"""Draws a report: `python -m benchmarks.pictures REPORT.json DIRECTORY`.
+"""Draws a report: `python -m benchmarks.pictures REPORT.json DIRECTORY`, or `--pictures DIRECTORY`
+of the benchmarks themselves.
 
 Needs the extra `bench`; nothing else of the benchmarks does, so that the tests can import them.
 A picture whose question is not in the report is not drawn.
@@ -31,6 +32,10 @@ GROWTH = (
     "put in batches",
 )
 
+SAID = """One run of `python -m benchmarks delayed_link --pictures docs/pictures`, one transfer a
+cell. Both ends and the link between them share one machine. A transfer that was not done in time
+was stopped, and its rate is that of what came until then."""
+
 
 def trie_growth(answers: Answers, picture: Path) -> None:
     """Costs of a trie against its number of keys, ours and, where they took part, the peers'."""
@@ -54,23 +59,65 @@ def trie_growth(answers: Answers, picture: Path) -> None:
     print(picture)
 
 
-def delayed_link(answers: Answers, picture: Path) -> None:
-    """Blocks a second across a link against its round trip, ours and the peers'."""
-    chosen = [a for a in answers if a["ours"]["facts"].get("loss") == 0 and a["peers"]]
-    if not chosen:
+def links(answers: Answers) -> dict[int, Answers]:
+    """Downloads over links with delay, by the size of their blocks."""
+    sizes: dict[int, Answers] = {}
+    for answer in answers:
+        facts = answer["ours"]["facts"]
+        if "rtt" in facts and "size" in facts and answer["peers"]:
+            sizes.setdefault(facts["size"], []).append(answer)
+    return dict(sorted(sizes.items()))
+
+
+def throughput_rtt(answers: Answers, picture: Path) -> None:
+    """Megabytes a second across a link against its round trip, ours and hypercore's."""
+    sizes = links(answers)
+    if not sizes:
         return
-    chosen.sort(key=lambda a: float(a["ours"]["facts"]["rtt"]))
-    round_trips = [a["ours"]["facts"]["rtt"] for a in chosen]
-    figure, panel = plt.subplots(figsize=(6, 4))
-    panel.plot(round_trips, [a["ours"]["median"] for a in chosen], marker="o", label="feedlog")
-    for place, peer in enumerate(chosen[0]["peers"]):
-        rates = [a["peers"][place]["median"] for a in chosen]
-        panel.plot(round_trips, rates, marker=".", linestyle="--", label=peer["who"])
-    panel.set(yscale="log", xlabel="round trip (ms)", ylabel="blocks of 1 KiB a second")
-    panel.legend()
+    figure, panels = plt.subplots(1, len(sizes), figsize=(5 * len(sizes), 4), squeeze=False)
+    for panel, rows in zip(panels.flat, sizes.values(), strict=True):
+        for loss, style in ((0, "-"), (1, "--")):
+            chosen = [row for row in rows if row["ours"]["facts"]["loss"] == loss]
+            chosen.sort(key=lambda row: float(row["ours"]["facts"]["rtt"]))
+            ticks = [f"{row['ours']['facts']['rtt']:g}" for row in chosen]
+            curves: dict[str, list[float]] = {}
+            for row in chosen:
+                for side in (row["ours"], *row["peers"]):
+                    if side["who"] == "feedlog" or side["who"].startswith("hypercore"):
+                        curves.setdefault(side["who"], []).append(side["median"])
+            for number, (who, rates) in enumerate(curves.items()):
+                look = {"linestyle": style, "color": f"C{number}", "marker": "o"}
+                panel.plot(ticks, rates, label=f"{who}, {loss} % loss", **look)
+        title = rows[0]["work"].rsplit(", ", 2)[0]
+        panel.set(yscale="log", xlabel="round trip (ms)", ylabel="MB/s", title=title)
+        panel.legend(fontsize="small")
     figure.tight_layout()
     figure.savefig(picture, metadata={"Date": None})
     print(picture)
+
+
+def throughput_table(answers: Answers, page: Path) -> None:
+    """The same with everybody who was asked, as a table for people."""
+    sizes = links(answers)
+    if not sizes:
+        return
+    text = ["# Throughput against round-trip time", "", SAID, ""]
+    for rows in sizes.values():
+        sides = [side["who"] for side in (rows[0]["ours"], *rows[0]["peers"])]
+        text += [f"{rows[0]['work'].rsplit(', ', 2)[0]}, MB/s:", ""]
+        text += [f"| round trip, loss | {' | '.join(sides)} |", "|---" * (len(sides) + 1) + "|"]
+        for row in rows:
+            link = ", ".join(row["work"].rsplit(", ", 2)[1:])
+            cells = [_cell(side) for side in (row["ours"], *row["peers"])]
+            text.append(f"| {link} | {' | '.join(cells)} |")
+        text.append("")
+    page.write_text("\n".join(text), encoding="utf-8")
+    print(page)
+
+
+def _cell(side: dict[str, Any]) -> str:
+    stopped = side["facts"].get("stopped")
+    return f"{side['median']:.3g}" + (f" (stopped after {stopped:g} s)" if stopped else "")
 
 
 def main(report: Path, directory: Path) -> None:
@@ -78,7 +125,8 @@ def main(report: Path, directory: Path) -> None:
     answers: Answers = json.loads(report.read_text(encoding="utf-8"))["answers"]
     directory.mkdir(parents=True, exist_ok=True)
     trie_growth(answers, directory / "trie-growth.svg")
-    delayed_link(answers, directory / "delayed-link.svg")
+    throughput_rtt(answers, directory / "throughput-rtt.svg")
+    throughput_table(answers, directory / "throughput-rtt.md")
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def _short(value: float) -> str:
 def rows(answers: Iterable[Answer]) -> Iterator[tuple[str, ...]]:
     """One line a peer, and one a target that no line of a peer could hold."""
     for answer in answers:
-        ours = f"{_short(answer.ours.median)} {answer.ours.unit}"
+        ours = _figure_text(answer.ours)
         lines = list(_comparisons(answer)) or [("", "", "", "", "")]
         yield (answer.work, ours, *lines[0])
         yield from (("", "", *line) for line in lines[1:])
@@ -127,13 +127,20 @@ def _comparisons(answer: Answer) -> Iterator[tuple[str, str, str, str, str]]:
         left = [target for target in left if target not in mine]
         yield (
             f"{peer.who} {peer.version}".strip(),
-            f"{_short(peer.median)} {peer.unit}",
+            _figure_text(peer),
             f"{answer.ratio(peer):.2f}",
             "; ".join(map(str, mine)),
             "; ".join(_verdict(answer.met(target)) for target in mine),
         )
     for target in left:
         yield ("", "", "", str(target), _verdict(answer.met(target)))
+
+
+def _figure_text(figure: Figure) -> str:
+    """The figure, and whether the time was up before the work was done."""
+    stopped = figure.facts.get("stopped")
+    mark = f" (stopped after {stopped:g} s)" if stopped else ""
+    return f"{_short(figure.median)} {figure.unit}{mark}"
 
 
 def _verdict(met: bool | None) -> str:

@@ -1,15 +1,18 @@
 'use strict'
 // How fast is a feed cloned over a link with delay and loss? One end a process, each in its own namespace.
-// `{"role": "serve"}` prints the key and serves until it is killed; `{"role": "clone", "key": ...}` measures.
+// `{"role": "serve"}` prints the key and serves until it is killed; `{"role": "clone", "key": ...}` measures,
+// for `limit` seconds at most: what came until then counts, and the answer says that it was stopped.
 
 const fs = require('fs')
 const { answer, clock, directory, seconds } = require('./lib/question')
 const { kinds, filled } = require('./lib/feeds')
 const { wires } = require('./lib/wire')
 
-const defaults = { peer: 'hypercore-11', wire: 'udx', role: 'serve', host: '10.77.0.2', count: 10000, size: 1024 }
+const defaults = {
+  peer: 'hypercore-11', wire: 'udx', role: 'serve', host: '10.77.0.2', count: 10000, size: 1024, limit: 300
+}
 
-answer(defaults, async ({ peer, wire, role, host, count, size, key }) => {
+answer(defaults, async ({ peer, wire, role, host, count, size, key, limit }) => {
   const SecretStream = require('@hyperswarm/secret-stream')
   const kind = kinds[peer]
   const serving = role === 'serve'
@@ -21,8 +24,14 @@ answer(defaults, async ({ peer, wire, role, host, count, size, key }) => {
   if (serving) await new Promise(() => {})
   await stream.opened
   await kind.update(feed, 1)
+  let came = 0
+  feed.on('download', () => { came++ })
   const start = clock()
-  await kind.download(feed, 0, count)
+  const stopped = await Promise.race([
+    kind.download(feed, 0, count).then(() => false),
+    new Promise((resolve) => setTimeout(resolve, limit * 1000, true))
+  ])
   const spent = seconds(start)
-  return { unit: 'blocks/s', runs: [count / spent], rtt: stream.rawStream.rtt || null }
+  const rate = (stopped ? came : count) * size / spent / 1e6
+  return Object.assign({ unit: 'MB/s', runs: [rate], rtt: stream.rawStream.rtt || null }, stopped ? { stopped: limit } : {})
 })
