@@ -73,7 +73,7 @@ async def serve(
     udp = await UdpSocket.open(*hosts, port=port)
     known = [] if kept is None else kept.load()
     try:
-        node = DhtNode(KeyPair.generate(), udp, bootstrap=bootstrap, known=known)
+        node = DhtNode(KeyPair.generate(), udp, bootstrap=bootstrap, known=known, public=True)
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(node)
             told = {"address": node.address}

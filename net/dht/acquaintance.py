@@ -29,6 +29,9 @@ MAX_VERIFYING = 32
 STALE_AFTER = 300.0
 """Seconds of silence after which a contact is pinged."""
 
+MAX_CHECKED = 8
+"""Contacts that are pinged at a time: a table of 150 is checked in the five minutes."""
+
 
 class Acquaintance:
     """Fills and checks the table of one node."""
@@ -83,10 +86,10 @@ class Acquaintance:
         return contact, not known
 
     def check(self, now: float) -> None:
-        """Ping the contact that has been silent for longest, if that is long."""
-        stalest = self._table.stalest()
-        if stalest is not None and stalest.seen + STALE_AFTER <= now:
-            self.ping(stalest.contact, now)
+        """Ping the contacts that have been silent for longest, if that is long."""
+        for entry in self._table.stalest(MAX_CHECKED):
+            if entry.seen + STALE_AFTER <= now or entry.failures:
+                self.ping(entry.contact, now)
 
     def somewhere(self, parts: Sequence[int]) -> bytes:
         """Return a random id in the first of some parts of the id space, see `thin_parts`."""

@@ -55,9 +55,12 @@ class Announcer:
         """Return what makes tickets for holders; None when we take no introductions."""
         return None if self._holders is None else self._prove
 
-    def pings(self, now: float) -> list[Contact]:
-        """Return the holders to ping now."""
-        return [] if self._holders is None else self._holders.due(now)
+    def pings(self, now: float, *, behind_router: bool = False) -> list[Contact]:
+        """Return the holders to ping now: more often if a router might forget us."""
+        if self._holders is None:
+            return []
+        self._holders.behind_router = behind_router
+        return self._holders.due(now)
 
     def next_ping(self) -> float | None:
         """Return when `pings` will have something to say."""

@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from net.addresses import Address
 from net.dht.messages import Arguments, Contact
 
-HARD_TIMEOUT = 1.0
-"""Seconds that an answer may take; the crawler stops counting on it after 0.4 s."""
-
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -30,6 +27,7 @@ class Call:
     """The node that should be there; None for a bootstrap address, whose id is unknown."""
     operation: int
     """The number of the operation that asked; 0 for upkeep of the table."""
+    begun: float
     deadline: float
 
 

@@ -14,8 +14,7 @@ Specified in docs/spec/dht.md, sections 8 and 9.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from random import Random
 
 from feedlog.errors import DecodeError
@@ -23,7 +22,8 @@ from feedlog.keys import KeyPair
 from net.addresses import Address, RelayAddress, canonical, family, reach
 from net.dht.acquaintance import Acquaintance
 from net.dht.announcer import Announcer
-from net.dht.calls import HARD_TIMEOUT, Call
+from net.dht.calls import Call
+from net.dht.events import Answered, Discovered, Event, Finished
 from net.dht.exchange import Exchange
 from net.dht.hashing import TOPIC_SIZE, node_id
 from net.dht.introducing import INTRODUCE_TIMEOUT, Introducing
@@ -43,17 +43,16 @@ from net.dht.messages import (
 )
 from net.dht.messenger import Introduction, Messenger
 from net.dht.observations import Observations
-from net.dht.operations import Explore, Join, Operation, Publish, Search, To
+from net.dht.operations import Explore, Join, Operation, Prove, Publish, Search, To
 from net.dht.publications import NEWCOMER_AFTER
-from net.dht.query import WANT, Query
+from net.dht.query import PATHS, WANT, Query
 from net.dht.records import Announcement, fitting
 from net.dht.responder import Responder
 from net.dht.routing import Table
+from net.dht.schedule import Schedule
 from net.dht.storage import PER_TOPIC
 from net.dht.suspects import Suspects
-
-MAX_OPERATIONS = 32
-"""Operations that run at a time; more wait their turn, so that a node's own bursts stay small."""
+from net.punch.classify import classify
 
 UPKEEP = 15.0
 """Seconds between two looks at what is due."""
@@ -66,39 +65,6 @@ EXPLORE_WANT = 3
 
 CLOCK_JUMP = 60.0
 """Seconds that the time of day may drift between two looks without meaning anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Discovered:
-    """A lookup has found an announcement, or a newer one of the same announcer."""
-
-    operation: int
-    announcement: Announcement
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """An operation is over."""
-
-    operation: int
-    answers: int
-    """Nodes that answered the crawl (and, of a join, bootstrap nodes reached)."""
-    stored: int = 0
-    """Nodes that hold the record (and, of an introduction, that were asked to pass it on)."""
-    silent: int = 0
-    refusals: tuple[tuple[Code, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The announcer has answered the message of an operation."""
-
-    operation: int
-    answer: bytes
-
-
-Event = Discovered | Answered | Finished
-"""What an operation leads to; an `Introduction` comes of itself."""
 
 
 class DhtCore:
@@ -119,6 +85,7 @@ class DhtCore:
         families: frozenset[int] = frozenset((4,)),
         ephemeral: bool = False,
         introductions: bool = False,
+        own: Callable[[Address], bool] | None = None,
     ) -> None:
         self.id = node_id(node_key.public_key)
         self.table = Table(self.id)
@@ -130,10 +97,9 @@ class DhtCore:
         self._sender = b"" if ephemeral else self.id
         self._responder = Responder(node_key, self.table, secret, rng)
         self._exchange = Exchange(rng, self.counters)
+        self._own = own
         self._acquaintance = Acquaintance(self.table, self._exchange, self._sender, rng)
-        self._operations: dict[int, Operation] = {}
-        self._queue: deque[tuple[int, Operation]] = deque()
-        self._numbers = 0
+        self._schedule = Schedule()
         self._bootstrap: tuple[Address, ...] = ()
         self._suspects = Suspects()
         self._observations = Observations()
@@ -157,7 +123,7 @@ class DhtCore:
         """Take a datagram that came from an address."""
         try:
             address = canonical(address)
-            message = self._exchange.receive(data, address)
+            message = self._exchange.receive(data, address, now)
             if isinstance(message, Request):
                 self._receive_request(message, len(data), address, now)
             elif message is not None:
@@ -175,7 +141,7 @@ class DhtCore:
 
     def next_timeout(self) -> float:
         """Return when `handle_timeout` wants to be called at the latest."""
-        times = [o.next_timeout() for o in self._operations.values()]
+        times = [operation.next_timeout() for operation in self._schedule]
         times += [self._upkeep, self._exchange.next_deadline(), self._announcer.next_ping()]
         return min(time for time in times if time is not None)
 
@@ -183,9 +149,9 @@ class DhtCore:
         """Do what is due by `now`."""
         for call in self._exchange.expire(now):
             self._lost(call, now)
-        for number in list(self._operations):
+        for number in self._schedule.numbers():
             self._advance(number, now)
-        for contact in self._announcer.pings(now):
+        for contact in self._announcer.pings(now, behind_router=self._exchange.hidden):
             self._acquaintance.ping(contact, now)
         if now >= self._upkeep:
             self._upkeep = now + UPKEEP * self._rng.uniform(0.9, 1.1)
@@ -196,12 +162,14 @@ class DhtCore:
     def join(self, addresses: Sequence[Address], now: float) -> int:
         """Make contact with the network through some of its nodes, and again whenever alone."""
         self._bootstrap = tuple(canonical(address) for address in addresses)
+        if self._own is not None and self.observed is None:
+            self._exchange.hidden = True  # until somebody says how we are seen
         return self._join(now)
 
     def lookup(self, topic: bytes, now: float) -> int:
         """Look for the announcements of a topic: `Discovered` for each, then `Finished`."""
         _check_topic(topic)
-        search = Search(self._sender, self._query(topic, now))
+        search = Search(self._sender, self._query(topic, now, paths=PATHS))
         number = self._begin(search, now)
         unix = self._unix(now)
         held = self._responder.store.sample(topic, unix, PER_TOPIC, self._rng)
@@ -225,6 +193,10 @@ class DhtCore:
         self._announcer.publications.put(topic, chosen, now, waits)
         return self._publish(topic, now)
 
+    def publish(self, record: Announcement, now: float) -> int:
+        """Have the closest nodes hold an announcement that somebody else has signed, once."""
+        return self._begin(self._storing(record, now), now)
+
     def withdraw(self, topic: bytes, now: float) -> int:
         """Take an announcement back: the nodes that hold it are told."""
         _check_topic(topic)
@@ -242,7 +214,7 @@ class DhtCore:
         if not 1 <= len(message) <= MAX_MESSAGE:
             raise ValueError(f"a message has 1..{MAX_MESSAGE} bytes, not {len(message)}")
         way = self._messenger.way(topic, public_key, self._unix(now))
-        query = self._query(topic, now)
+        query = self._query(topic, now, paths=PATHS)
         return self._begin(Introducing(self._sender, query, public_key, message, way), now)
 
     def answer(self, number: int, answer: bytes | None) -> None:
@@ -265,8 +237,7 @@ class DhtCore:
 
     def cancel(self, number: int, now: float) -> None:
         """Stop an operation: no event of it comes any more."""
-        self._operations.pop(number, None)
-        self._queue = deque(item for item in self._queue if item[0] != number)
+        self._schedule.remove(number)
         kept = [e for e in self._events if isinstance(e, Introduction) or e.operation != number]
         self._events.clear()
         self._events.extend(kept)
@@ -325,8 +296,9 @@ class DhtCore:
         self._suspects.clear(call.address)
         if isinstance(call.arguments, Ping):
             self._acquaintance.over(call.address)
-        self._observations.add(call.address, response.observed)
-        operation = self._operations.get(call.operation)
+        if self._observations.add(call.address, response.observed):
+            self._show_or_hide()
+        operation = self._schedule.get(call.operation)
         try:
             self._take(call, operation, response, now)
         except DecodeError:
@@ -338,6 +310,15 @@ class DhtCore:
             elif operation is not None:
                 operation.refused(call.contact, call.arguments, None)
         self._advance(call.operation, now)
+
+    def _show_or_hide(self) -> None:
+        """Offer ourselves as a contact only if others see an address of this machine.
+
+        Behind a router we answer those that we have asked, and are silent to whom they name us.
+        """
+        if self._own is not None:
+            seen = classify(self._observations.reports, ()).public
+            self._exchange.hidden = seen is not None and not self._own(seen)
 
     def _take(
         self, call: Call, operation: Operation | None, response: Response, now: float
@@ -382,6 +363,7 @@ class DhtCore:
         if isinstance(operation, Join):
             operation.arrived(contact)
         if alone:
+            self._start_waiting(now)
             self._announcer.publications.hurry(now)
             self._upkeep = now
 
@@ -426,7 +408,7 @@ class DhtCore:
             self.table.failed(call.contact)
             if isinstance(call.arguments, Ping):
                 self._hasten(self._announcer.silent(call.contact, now))
-        operation = self._operations.get(call.operation)
+        operation = self._schedule.get(call.operation)
         if isinstance(call.arguments, Introduced) and operation is None:
             self._messenger.lost(call)
         elif isinstance(operation, Join) and call.contact is None:
@@ -441,31 +423,29 @@ class DhtCore:
 
     # -- running operations -----------------------------------------------------------
 
-    def _query(self, target: bytes, now: float, want: int = WANT) -> Query:
-        query = Query(target, want=want, suspects=self._suspects.at(now))
-        query.start(self.table.near(target))
-        return query
+    def _query(self, target: bytes, now: float, want: int = WANT, paths: int = 1) -> Query:
+        patience, suspects = self._exchange.round_trips.patience, self._suspects.at(now)
+        return Query(target, want=want, paths=paths, patience=patience, suspects=suspects)
 
     def _begin(self, operation: Operation, now: float) -> int:
-        self._numbers += 1
-        self._queue.append((self._numbers, operation))
+        number = self._schedule.add(operation)
         self._start_waiting(now)
-        return self._numbers
+        return number
 
     def _start_waiting(self, now: float) -> None:
-        while self._queue and len(self._operations) < MAX_OPERATIONS:
-            number, operation = self._queue.popleft()
-            self._operations[number] = operation
+        while (ready := self._schedule.start(alone=not len(self.table))) is not None:
+            number, operation = ready
+            operation.query.start(self.table.near(operation.target))
             self._advance(number, now)
 
     def _advance(self, number: int, now: float) -> None:
-        operation = self._operations.get(number)
+        operation = self._schedule.get(number)
         if operation is None:
             return
         for to in operation.requests(now):
             self._dispatch(to, number, now)
         if operation.done:
-            del self._operations[number]
+            self._schedule.remove(number)
             self._events.append(self._conclude(number, operation, now))
             self._start_waiting(now)
 
@@ -478,13 +458,13 @@ class DhtCore:
             contact,
             now,
             operation=number,
-            timeout=HARD_TIMEOUT if timeout is None else timeout,
+            timeout=timeout,
         )
 
     def _conclude(self, number: int, operation: Operation, now: float) -> Finished:
         answers = len(operation.query.answerers())
-        for liar in operation.query.liars():
-            self._suspects.add(liar.address, now)
+        for suspect in [*operation.query.liars(), *operation.query.silent()]:
+            self._suspects.add(suspect.address, now)
         if isinstance(operation, Join):
             self._explore(self.table.thin_parts(), now)
             return Finished(number, operation.reached)
@@ -506,12 +486,12 @@ class DhtCore:
 
     def _keep_up(self, now: float) -> None:
         self._responder.store.expire(self._unix(now))
-        if not any(isinstance(operation, Publish) for operation in self._operations.values()):
+        if not self._schedule.has(Publish):
             self._announcer.keep_up()
         for topic in self._announcer.publications.due(now):
             self._publish(topic, now)
         if not len(self.table):
-            if self._bootstrap and not any(isinstance(o, Join) for o in self._operations.values()):
+            if self._bootstrap and not self._schedule.has(Join):
                 self._join(now)
             return
         self._acquaintance.check(now)
@@ -538,8 +518,14 @@ class DhtCore:
         unix = self._unix(now)
         record = self._announcer.publications.sign(topic, now, unix)
         self._responder.store.put(record, "127.0.0.1", unix)
-        query, prove = self._query(topic, now), self._announcer.prove()
-        return self._begin(Publish(self._sender, query, record, prove), now)
+        return self._begin(self._storing(record, now, self._announcer.prove()), now)
+
+    def _storing(self, record: Announcement, now: float, prove: Prove | None = None) -> Publish:
+        query, patience = (
+            self._query(record.topic, now, paths=PATHS),
+            self._exchange.round_trips.patience,
+        )
+        return Publish(self._sender, query, record, prove, patience=patience)
 
     def _unix(self, now: float) -> float:
         return now + self._unix_offset

@@ -12,20 +12,25 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
+import msgspec
+
 from net.addresses import Address
-from net.dht.calls import HARD_TIMEOUT, Call, Calls
+from net.dht.calls import Call, Calls
 from net.dht.messages import (
     MESSAGE_ID_SIZE,
     Arguments,
     Body,
     Code,
     Contact,
+    Introduce,
+    Introduced,
     Request,
     Response,
     decode_datagram,
     encode_request,
     encode_response,
 )
+from net.dht.round_trips import RoundTrips
 
 
 class Exchange:
@@ -35,6 +40,9 @@ class Exchange:
         self._rng = rng
         self._counters = counters
         self._calls = Calls()
+        self.round_trips = RoundTrips()
+        self.hidden = False
+        """Whether requests leave out who we are: then nobody takes us for a contact."""
         self._outbox: list[tuple[bytes, Address]] = []
 
     def __len__(self) -> int:
@@ -48,11 +56,17 @@ class Exchange:
         now: float,
         *,
         operation: int = 0,
-        timeout: float = HARD_TIMEOUT,
+        timeout: float | None = None,
     ) -> bytes:
-        """Send a request; returns its message id."""
+        """Send a request; returns its message id. What takes no thought has the usual time."""
         message_id = self._rng.randbytes(MESSAGE_ID_SIZE)
-        self._calls.begin(Call(message_id, address, arguments, contact, operation, now + timeout))
+        if timeout is None:
+            timeout = self.round_trips.timeout
+        if self.hidden:
+            arguments = msgspec.structs.replace(arguments, sender=b"")
+        self._calls.begin(
+            Call(message_id, address, arguments, contact, operation, now, now + timeout)
+        )
         self._outbox.append((encode_request(message_id, arguments), address))
         return message_id
 
@@ -64,7 +78,9 @@ class Exchange:
         """Send a datagram that is made already."""
         self._outbox.append((data, address))
 
-    def receive(self, data: bytes, address: Address) -> Request | tuple[Call, Response] | None:
+    def receive(
+        self, data: bytes, address: Address, now: float
+    ) -> Request | tuple[Call, Response] | None:
         """Read a datagram; None for an answer that nobody waits for. Raises `DecodeError`."""
         message = decode_datagram(data)
         if isinstance(message, Request):
@@ -73,6 +89,8 @@ class Exchange:
         if call is None:
             self._counters["unmatched"] += 1
             return None
+        if not isinstance(call.arguments, Introduce | Introduced):
+            self.round_trips.add(now - call.begun)
         return call, message
 
     def expire(self, now: float) -> list[Call]:

@@ -22,11 +22,17 @@ from net.dht.messages import Contact
 KEEP_EVERY = 20.0
 """Seconds; routers forget a mapping after 30 in practice, and a ping may get lost."""
 
+KEEP_CLOSE_EVERY = 4.0
+"""Seconds for `MAX_CLOSE` holders while we are behind a router: some forget after five."""
+
+MAX_CLOSE = 16
+"""Two kilobytes a second in all; the holders of our own peer topic come first."""
+
 KEEP_AGAIN = 2.0
 """Seconds until a holder that did not answer is asked again."""
 
 MAX_KEPT = 128
-"""Two kilobytes a second at most; a node with few topics has eight or sixteen."""
+"""Two kilobytes a second more; a node with few topics has eight or sixteen."""
 
 MAX_SILENCES = 3
 """Pings without an answer after which a holder is gone."""
@@ -49,6 +55,8 @@ class Holders:
 
     def __init__(self) -> None:
         self._holders: OrderedDict[bytes, Holder] = OrderedDict()
+        self.behind_router = False
+        """Whether datagrams reach us only as long as a router remembers ours."""
 
     def __len__(self) -> int:
         return len(self._holders)
@@ -57,7 +65,8 @@ class Holders:
         """Note that a node has just taken an announcement; `first` for the peer topic."""
         known = self._holders.pop(contact.id, None)
         first = first or (known is not None and known.first)
-        self._holders[contact.id] = Holder(contact, seen_as, now + KEEP_EVERY, first)
+        every = KEEP_CLOSE_EVERY if self.behind_router else KEEP_EVERY
+        self._holders[contact.id] = Holder(contact, seen_as, now + every, first)
         if len(self._holders) > MAX_KEPT:
             others = (key for key, holder in self._holders.items() if not holder.first)
             del self._holders[next(others, next(iter(self._holders)))]
@@ -70,10 +79,14 @@ class Holders:
 
     def due(self, now: float) -> list[Contact]:
         """Return whom to ping now; the next ping is due later unless the answer says sooner."""
+        if not self._holders or min(holder.due for holder in self._holders.values()) > now:
+            return []
         chosen = []
-        for holder in self._holders.values():
+        holders = sorted(self._holders.values(), key=lambda holder: not holder.first)
+        for place, holder in enumerate(holders):
             if holder.due <= now:
-                holder.due = now + KEEP_EVERY
+                close = self.behind_router and place < MAX_CLOSE
+                holder.due = now + (KEEP_CLOSE_EVERY if close else KEEP_EVERY)
                 chosen.append(holder.contact)
         return chosen
 

@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from random import SystemRandom
 from types import TracebackType
 from typing import Self
@@ -25,10 +26,12 @@ from net.addresses import (
     reach,
 )
 from net.carriers.udp import UdpSocket, source_host
-from net.dht.core import Answered, DhtCore, Discovered, Event, Finished
+from net.dht.core import DhtCore
+from net.dht.events import Answered, Discovered, Event, Finished
 from net.dht.hashing import peer_topic
 from net.dht.messages import DHT_TAG, REASONS, Code
 from net.dht.messenger import Introduction
+from net.dht.records import Announcement
 from net.discovery import PeerAddress
 from net.errors import ClosedError, DeadlineError, NetError, NotFound, RefusedError
 from net.punch.classify import NatReport, classify
@@ -46,7 +49,9 @@ class DhtNode:
 
     `bootstrap` names nodes as "host:port"; with none, this node starts a network. `known` are
     nodes that were there another time (`net.contacts` keeps them), and may be gone.
-    `ephemeral` nodes ask but do not offer themselves as contacts: for short commands.
+    `ephemeral` nodes ask but do not offer themselves as contacts: for short commands. Nor do
+    those that others see at an address which is not of this machine, unless they are `public`:
+    reached by everybody all the same, through a port that a router or a cloud forwards.
     `on_introduction` is given the messages that others send to us through those who hold our
     announcements, and returns the answer (at most 512 bytes) or None for silence.
     """
@@ -60,6 +65,7 @@ class DhtNode:
         known: Sequence[Address] = (),
         node_key: KeyPair | None = None,
         ephemeral: bool = False,
+        public: bool = False,
         on_introduction: OnIntroduction | None = None,
     ) -> None:
         self.bootstrap = tuple(bootstrap)
@@ -83,6 +89,7 @@ class DhtNode:
             families=udp.families,
             ephemeral=ephemeral,
             introductions=on_introduction is not None,
+            own=None if public or ephemeral else self._is_own,
         )
 
     async def start(self) -> int:
@@ -91,16 +98,32 @@ class DhtNode:
         Raises `NetError` when there are bootstrap nodes and nobody answers. The node runs
         all the same then: it can be asked, and keeps trying until it is closed.
         """
+        self.listen()
+        return await self.join()
+
+    def listen(self) -> None:
+        """Answer others from now on. What is asked before `join` has met somebody waits for it."""
         if self._started:
             raise RuntimeError("the DHT node was started before")
         self._started = True
         self._udp.attach(range(DHT_TAG, DHT_TAG + 1), self._received)
         self._pump()
+
+    async def join(self) -> int:
+        """Join the network, of a node that listens; see `start`."""
         if not self._names and not self._known:
             return 0
-        addresses = [a for name in self._names for a in await self._resolve(name)]
-        addresses += [address for address in self._known if self._reaches(address)]
-        finished = await self._run(self._core.join(addresses, self._loop.time()))
+        numeric = [canonical(name) for name in self._names if is_numeric(name[0])]
+        numeric += [address for address in self._known if self._reaches(address)]
+        number = self._core.join(numeric, self._now())
+        named = [name for name in self._names if not is_numeric(name[0])]
+        if named:
+            self._pump()
+            resolved = await asyncio.gather(*(self._resolve(name) for name in named))
+            self._core.cancel(number, self._now())
+            everybody = numeric + [address for found in resolved for address in found]
+            number = self._core.join(everybody, self._now())
+        finished = await self._run(number)
         if self._names and not finished.answers:
             names = ", ".join(self.bootstrap)
             raise NetError(f"no bootstrap node answered: {names}")
@@ -190,15 +213,28 @@ class DhtNode:
         """Withdraw an announcement; see `net.discovery.Discovery`."""
         return _stored(await self._run(self._core.withdraw(topic, self._now())))
 
+    async def publish(self, record: Announcement) -> int:
+        """Have an announcement held that somebody else has signed; returns how many hold it.
+
+        Once: whoever signed it renews it. Raises `RefusedError` when all refuse, with the reason.
+        """
+        return _stored(await self._run(self._core.publish(record, self._now())))
+
     async def lookup(self, topic: bytes) -> AsyncGenerator[PeerAddress]:
         """Yield those who announce a topic; see `net.discovery.Discovery`."""
+        async with aclosing(self.records(topic)) as records:
+            async for record in records:
+                yield PeerAddress(record.public_key, record.addresses, record.relays)
+
+    async def records(self, topic: bytes) -> AsyncGenerator[Announcement]:
+        """Yield the announcements of a topic as they were signed, and newer ones of the same."""
         number = self._core.lookup(topic, self._now())
         queue = self._queue(number)
         try:
             while isinstance(event := await self._next(queue), Discovered):
                 record = event.announcement
                 if not record.withdrawn:
-                    yield PeerAddress(record.public_key, record.addresses, record.relays)
+                    yield record
         finally:
             self._forget(number)
 
@@ -255,14 +291,16 @@ class DhtNode:
         return (6 if ":" in target[0] else 4) in self._udp.families
 
     async def _resolve(self, name: Address) -> list[Address]:
-        if is_numeric(name[0]):
-            return [canonical(name)]
         try:
             infos = await self._loop.getaddrinfo(*name)
         except OSError:
             return []
         found = dict.fromkeys(canonical(info[4]) for info in infos)
         return [address for address in found if self._reaches(address)]
+
+    def _is_own(self, seen: Address) -> bool:
+        """Tell whether an address at which others see us is one of this machine."""
+        return seen[0] in self._sources() and seen[1] == self._udp.addresses[0][1]
 
     async def _run(self, number: int) -> Finished:
         queue = self._queue(number)

@@ -22,12 +22,14 @@ class Observations:
     def __init__(self) -> None:
         self._reports: OrderedDict[Address, Address] = OrderedDict()
 
-    def add(self, reporter: Address, observed: Address) -> None:
-        """Take the report of a node."""
+    def add(self, reporter: Address, observed: Address) -> bool:
+        """Take the report of a node; tells whether it says something new."""
+        new = self._reports.get(reporter) != observed
         self._reports[reporter] = observed
         self._reports.move_to_end(reporter)
         while len(self._reports) > MAX_REPORTERS:
             self._reports.popitem(last=False)
+        return new
 
     @property
     def reports(self) -> dict[Address, Address]:

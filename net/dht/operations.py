@@ -9,8 +9,10 @@ Invariant: an operation is `done` after finitely many calls. Must not know datag
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from feedlog.errors import DecodeError
 from net.addresses import Address
@@ -23,14 +25,20 @@ from net.dht.messages import (
     Lookup,
     Ping,
 )
-from net.dht.query import WANT, Query
+from net.dht.query import SOFT_TIMEOUT, WANT, Query
 from net.dht.records import Announcement, parse_announcement
 
 MAX_PINGS = 3
 """Times that a bootstrap address is asked: its datagram may get lost, and there is no other."""
 
+PING_AGAIN = 0.4
+"""Seconds until it is asked again, while answers to the earlier pings are still welcome."""
+
 MAX_STORE_ATTEMPTS = 2
 """Times that one node is asked to hold a record."""
+
+MAX_TRIED = 2 * WANT
+"""Nodes that are asked to hold a record when some refuse or are silent."""
 
 To = tuple[Address, Contact | None, Arguments]
 """A request to send: where to, who should be there, what."""
@@ -92,42 +100,59 @@ class Explore(Operation):
         self.parts = tuple(parts)
 
 
+@dataclass(slots=True)
+class _Pinged:
+    """An address that we join through."""
+
+    asked: float = -math.inf
+    attempts: int = 0
+    outstanding: int = 0
+
+
 class Join(Operation):
     """Pings the bootstrap addresses and crawls towards the own id from whoever is there."""
 
     def __init__(self, sender: bytes, query: Query, addresses: Sequence[Address]) -> None:
         super().__init__(sender, query)
-        self._attempts: dict[Address, int] = dict.fromkeys(addresses, 0)
-        self._unasked = list(self._attempts)
-        self._waiting: set[Address] = set()
+        self._silent = {address: _Pinged() for address in addresses}
         self.reached = 0
 
     @property
     def done(self) -> bool:
         """Whether the crawl is over, from one bootstrap node at least or with none there."""
-        there = self.reached > 0 or not (self._unasked or self._waiting)
-        return there and self.query.done
+        return (self.reached > 0 or not self._silent) and self.query.done
 
     def requests(self, now: float) -> list[To]:
         """Return pings to the addresses that have not answered, and the crawl's lookups."""
-        pings: list[To] = [(address, None, Ping(self._sender)) for address in self._unasked]
-        for address in self._unasked:
-            self._attempts[address] += 1
-            self._waiting.add(address)
-        self._unasked.clear()
+        pings: list[To] = []
+        for address, pinged in self._silent.items():
+            if pinged.attempts < MAX_PINGS and now >= pinged.asked + PING_AGAIN:
+                pinged.asked = now
+                pinged.attempts += 1
+                pinged.outstanding += 1
+                pings.append((address, None, Ping(self._sender)))
         return pings + super().requests(now)
+
+    def next_timeout(self) -> float | None:
+        """Return when the crawl goes on, or an address is to be pinged again."""
+        times = [p.asked + PING_AGAIN for p in self._silent.values() if p.attempts < MAX_PINGS]
+        crawl = super().next_timeout()
+        return min(times if crawl is None else [*times, crawl], default=None)
 
     def arrived(self, contact: Contact) -> None:
         """Take a bootstrap node that has proven its id."""
-        self._waiting.discard(contact.address)
-        self.reached += 1
-        self.query.start([contact])
+        if self._silent.pop(contact.address, None) is not None:
+            self.reached += 1
+            self.query.start([contact])
 
     def silent(self, address: Address, *, final: bool = False) -> None:
         """Note that a bootstrap address did not answer; `final` when it never will properly."""
-        self._waiting.discard(address)
-        if not final and self._attempts[address] < MAX_PINGS:
-            self._unasked.append(address)
+        pinged = self._silent.get(address)
+        if pinged is None:
+            return
+        pinged.outstanding -= 1
+        if final or (pinged.attempts >= MAX_PINGS and not pinged.outstanding):
+            del self._silent[address]
 
 
 class Search(Operation):
@@ -161,8 +186,23 @@ class Search(Operation):
         return fresh
 
 
+@dataclass(slots=True)
+class _Store:
+    """A request to hold a record, and its repetition."""
+
+    contact: Contact
+    asked: float = 0.0
+    attempts: int = 0
+    outstanding: int = 0
+    late: bool = False
+
+
 class Publish(Operation):
-    """Crawls to a topic and has the closest nodes hold a record."""
+    """Crawls to a topic and has the closest nodes hold a record.
+
+    One that does not answer within `patience` is asked once more and the next beside it; when
+    nobody else is left the silent are not waited for, unless nobody holds the record yet.
+    """
 
     def __init__(
         self,
@@ -170,19 +210,24 @@ class Publish(Operation):
         query: Query,
         record: Announcement,
         prove: Prove | None = None,
+        *,
+        patience: float = SOFT_TIMEOUT,
     ) -> None:
         super().__init__(sender, query)
         self.record = record
         self._prove = prove
+        self._patience = patience
         self.holders: list[bytes] = []
         """The ids of the nodes that hold it."""
         self.silent = 0
         self.refusals: Counter[Code] = Counter()
         self._tokens: dict[bytes, bytes] = {}
-        self._attempts: Counter[bytes] = Counter()
-        self._candidates: list[Contact] | None = None
+        self._crawled = False
+        self._candidates: list[Contact] = []
+        self._tried: set[bytes] = set()
+        self._stores: dict[bytes, _Store] = {}
+        """Those that have neither taken nor refused it."""
         self._again: list[To] = []
-        self._waiting: set[bytes] = set()
         self._renewing: set[bytes] = set()
 
     @property
@@ -192,67 +237,111 @@ class Publish(Operation):
 
     @property
     def done(self) -> bool:
-        """Whether each chosen node holds the record, has refused or is silent."""
-        return (
-            self._candidates is not None
-            and not self._waiting
-            and not self._again
-            and (self.stored >= WANT or not self._candidates)
+        """Whether enough nodes hold the record, or each that is left has refused or is silent."""
+        if not self._crawled or self._again:
+            return False
+        if self.stored >= WANT:
+            return True
+        if self._candidates or not self.query.done:
+            return False
+        return not self._stores or (
+            self.stored > 0 and all(store.late for store in self._stores.values())
         )
 
     def requests(self, now: float) -> list[To]:
-        """Return the lookups of the crawl; when it is over, the requests to hold the record."""
-        if self._candidates is None:
+        """Return the lookups of the crawl; when it is over, the requests to hold the record.
+
+        When too few take it the crawl goes on to nodes that are farther away.
+        """
+        if not self._crawled:
             lookups = super().requests(now)
             if lookups or not self.query.done:
                 return lookups
-            self._candidates = self.query.answerers()
+            self._crawled = True
+            self._candidates = self.query.chosen()
         requests, self._again = self._again, []
-        while self._candidates and self.stored + len(self._waiting) < WANT:
-            requests.append(self._store(self._candidates.pop(0)))
-        return requests
+        for store in self._stores.values():
+            if store.late or now < store.asked + self._patience:
+                continue
+            store.late = store.attempts >= MAX_STORE_ATTEMPTS
+            if not store.late and store.contact.id in self._renewing:
+                store.asked = now  # its new token is on the way
+            elif not store.late:
+                requests.append(self._store(store, now))
+        missing = WANT - self.stored - self._prompt()
+        while missing > 0 and (contact := self._candidate()) is not None:
+            missing -= 1
+            self._tried.add(contact.id)
+            store = self._stores[contact.id] = _Store(contact)
+            requests.append(self._store(store, now))
+        self.query.want = min(len(self._tried) + max(0, missing), MAX_TRIED)
+        return requests + super().requests(now)
+
+    def _candidate(self) -> Contact | None:
+        """Return who is to be asked next to hold the record."""
+        if not self._candidates:
+            answerers = self.query.answerers()
+            self._candidates = [one for one in answerers if one.id not in self._tried]
+        return self._candidates.pop(0) if self._candidates else None
 
     def found(self, contact: Contact, answer: Found, contacts: Sequence[Contact]) -> None:
         """Keep the token; after the crawl it is a fresh one in place of one that was refused."""
         self._tokens[answer.answerer] = answer.token
-        if contact.id in self._renewing:
+        store = self._stores.get(contact.id)
+        if contact.id in self._renewing and store is not None:
             self._renewing.discard(contact.id)
-            self._again.append(self._store(contact))
+            self._again.append(self._store(store, store.asked))
         else:
             super().found(contact, answer, contacts)
 
     def next_timeout(self) -> float | None:
-        """Return when the crawl wants to go on; the requests after it only have their deadline."""
-        return super().next_timeout() if self._candidates is None else None
+        """Return when the crawl, or a node that is silent, wants a look."""
+        times = [s.asked + self._patience for s in self._stores.values() if not s.late]
+        crawl = super().next_timeout()
+        return min(times if crawl is None else [*times, crawl], default=None)
 
     def held(self, contact: Contact) -> None:
         """Note that a node holds the record now."""
-        self._waiting.discard(contact.id)
-        self.holders.append(contact.id)
+        self._stores.pop(contact.id, None)
+        if contact.id not in self.holders:
+            self.holders.append(contact.id)
 
     def failed(self, contact: Contact | None, arguments: Arguments) -> None:
-        """Ask a silent node once more."""
+        """Give up a node when none of what it was asked is answered."""
         if contact is None or not self._concerns_store(contact, arguments):
             super().failed(contact, arguments)
-        elif self._attempts[contact.id] < MAX_STORE_ATTEMPTS:
-            self._again.append(self._store(contact))
-        else:
-            self._waiting.discard(contact.id)
+            return
+        store = self._stores.get(contact.id)
+        if store is None:
+            return
+        store.outstanding -= 1
+        if store.attempts < MAX_STORE_ATTEMPTS:
+            self._again.append(self._store(store, store.asked + self._patience))
+        elif not store.outstanding:
+            del self._stores[contact.id]
             self.silent += 1
 
     def refused(self, contact: Contact | None, arguments: Arguments, code: Code | None) -> None:
         """Fetch a new token when it was that; otherwise count the reason."""
         if contact is None or not self._concerns_store(contact, arguments):
             super().refused(contact, arguments, code)
-        elif code is Code.TOKEN and self._attempts[contact.id] < MAX_STORE_ATTEMPTS:
+            return
+        store = self._stores.get(contact.id)
+        if store is None:
+            return
+        if code is Code.TOKEN and store.attempts < MAX_STORE_ATTEMPTS:
             self._renewing.add(contact.id)
             self._again.append((contact.address, contact, Lookup(self._sender, self.target)))
+            return
+        del self._stores[contact.id]
+        if code is None:
+            self.silent += 1  # nonsense says no more than silence
         else:
-            self._waiting.discard(contact.id)
-            if code is None:
-                self.silent += 1  # nonsense says no more than silence
-            else:
-                self.refusals[code] += 1
+            self.refusals[code] += 1
+
+    def _prompt(self) -> int:
+        """Return how many may still take the record soon."""
+        return sum(store.attempts < 2 for store in self._stores.values())
 
     def _concerns_store(self, contact: Contact, arguments: Arguments) -> bool:
         if isinstance(arguments, Announce):
@@ -261,12 +350,13 @@ class Publish(Operation):
         self._renewing.discard(contact.id)
         return renewing
 
-    def _store(self, contact: Contact) -> To:
-        self._waiting.add(contact.id)
-        self._attempts[contact.id] += 1
-        token = self._tokens[contact.id]
-        ticket, proof = b"", b""
+    def _store(self, store: _Store, now: float) -> To:
+        contact = store.contact
+        store.attempts += 1
+        store.outstanding += 1
+        store.asked = now
+        token, ticket, proof = self._tokens[contact.id], b"", b""
         if self._prove is not None and not self.record.withdrawn:
             ticket, proof = self._prove(contact, token, self.record)
-        store = Announce(self._sender, token, self.record.raw, ticket, proof)
-        return contact.address, contact, store
+        request = Announce(self._sender, token, self.record.raw, ticket, proof)
+        return contact.address, contact, request

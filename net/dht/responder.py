@@ -95,7 +95,7 @@ class Responder:
         version, far = family(address), reach(address[0])
         contacts = [
             contact
-            for contact in self._table.near(lookup.topic, 2 * MAX_NODES)
+            for contact in self._table.near(lookup.topic, 2 * MAX_NODES, sure=True)
             if contact.id != lookup.sender
             and family(contact.address) == version
             and reach(contact.address[0]) >= far  # a stranger has no use for our LAN's addresses

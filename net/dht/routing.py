@@ -176,10 +176,14 @@ class Table:
         if entry is not None and entry.contact.address == contact.address:
             self._remove(entry)
 
-    def near(self, target: bytes, limit: int = BUCKET_SIZE) -> list[Contact]:
-        """Return the contacts that are truly the closest to an id, nearest first."""
+    def near(self, target: bytes, limit: int = BUCKET_SIZE, *, sure: bool = False) -> list[Contact]:
+        """Return the contacts that are truly the closest to an id, nearest first.
+
+        `sure` leaves out those that have not answered lately: what is good to name to others.
+        """
         point = int.from_bytes(target, "big")
-        closest = heapq.nsmallest(limit, self, key=lambda entry: entry.long_id ^ point)
+        entries = (entry for entry in self if not (sure and entry.failures))
+        closest = heapq.nsmallest(limit, entries, key=lambda entry: entry.long_id ^ point)
         return [entry.contact for entry in closest]
 
     def thin_parts(self) -> list[int]:
@@ -192,9 +196,9 @@ class Table:
         deepest = min(MAX_DEPTH, max(known, default=0))
         return [part for part in range(deepest + 1) if known[part] < THIN]
 
-    def stalest(self) -> Entry | None:
-        """Return the contact that has been silent for longest."""
-        return min(self, key=lambda entry: entry.seen, default=None)
+    def stalest(self, limit: int = 1) -> list[Entry]:
+        """Return the contacts that have been silent for longest."""
+        return heapq.nsmallest(limit, self, key=lambda entry: entry.seen)
 
     def _allowed(self, address: Address) -> bool:
         place = area(address)

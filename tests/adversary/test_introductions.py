@@ -9,7 +9,8 @@ import pytest
 
 from feedlog.keys import KeyPair
 from net.addresses import Address
-from net.dht.core import Answered, DhtCore, Finished
+from net.dht.core import DhtCore
+from net.dht.events import Answered, Finished
 from net.dht.exchange import Exchange
 from net.dht.hashing import way_signable
 from net.dht.introductions import MAX_HANDLED, MAX_REMEMBERED

@@ -7,7 +7,8 @@ from random import Random
 
 from feedlog.keys import KeyPair
 from net.addresses import Address
-from net.dht.core import DhtCore, Event, Finished
+from net.dht.core import DhtCore
+from net.dht.events import Event, Finished
 from net.dht.messenger import Introduction
 from net.testing import FakeNet, Host, Timer
 
@@ -36,6 +37,7 @@ class Peer:
             unix=UNIX + net.clock.now,
             ephemeral=ephemeral,
             introductions=answer is not None,
+            own=lambda seen: seen == self.address,
         )
         self.socket = host.open(self._received)
         self._pump()

@@ -14,7 +14,8 @@ from typing import Protocol
 
 from feedlog.keys import KeyPair
 from net.addresses import Address
-from net.dht.core import DhtCore, Discovered, Event, Finished
+from net.dht.core import DhtCore
+from net.dht.events import Discovered, Event, Finished
 from net.dht.messenger import Introduction
 from net.dht.records import Announcement
 
@@ -57,7 +58,9 @@ class Network:
     def key_pair(self) -> KeyPair:
         return KeyPair.from_seed(self.rng.randbytes(32))
 
-    def core(self, *, ephemeral: bool = False) -> DhtCore:
+    def core(
+        self, *, ephemeral: bool = False, own: Callable[[Address], bool] | None = None
+    ) -> DhtCore:
         return DhtCore(
             self.key_pair(),
             self.key_pair(),
@@ -67,6 +70,7 @@ class Network:
             unix=UNIX + self.now,
             families=frozenset((4, 6)),
             ephemeral=ephemeral,
+            own=own,
         )
 
     def place(self, party: Party, address: Address | None = None) -> Address:

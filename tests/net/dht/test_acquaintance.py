@@ -43,7 +43,7 @@ class World:
         ((message_id, _),) = self.pinged()
         signable = ping_signable(message_id, pack_address(HERE))
         pong = Pong(signer.public_key, signer.sign(signable))
-        received = self.exchange.receive(encode_response(message_id, HERE, pong), THERE)
+        received = self.exchange.receive(encode_response(message_id, HERE, pong), THERE, 0.0)
         assert received is not None
         assert not isinstance(received, Request)
         self.met.over(THERE)

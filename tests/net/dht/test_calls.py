@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from net.dht.calls import HARD_TIMEOUT, Call, Calls
+from net.dht.calls import Call, Calls
 from net.dht.messages import Ping
 
+TIMEOUT = 1.0
 HERE, THERE = ("1.2.3.4", 5), ("1.2.3.4", 6)
 
 
 def begin(calls: Calls, number: int, now: float) -> Call:
-    call = Call(bytes([number]) * 20, HERE, Ping(b""), None, number, now + HARD_TIMEOUT)
+    call = Call(bytes([number]) * 20, HERE, Ping(b""), None, number, now, now + TIMEOUT)
     calls.begin(call)
     return call
 
@@ -27,17 +28,17 @@ def test_matched_by_id_and_address_and_once() -> None:
 def test_each_ends_at_its_deadline() -> None:
     calls = Calls()
     first, second = begin(calls, 1, 0.0), begin(calls, 2, 0.5)
-    assert calls.next_deadline() == HARD_TIMEOUT
-    assert calls.expire(HARD_TIMEOUT - 0.1) == []
-    assert calls.expire(HARD_TIMEOUT) == [first]
-    assert calls.expire(HARD_TIMEOUT + 0.5) == [second]
+    assert calls.next_deadline() == TIMEOUT
+    assert calls.expire(TIMEOUT - 0.1) == []
+    assert calls.expire(TIMEOUT) == [first]
+    assert calls.expire(TIMEOUT + 0.5) == [second]
     assert len(calls) == 0
 
 
 def test_those_with_less_time_end_first() -> None:
     calls = Calls()
-    slow = Call(bytes(20), HERE, Ping(b""), None, 1, 3.0)
-    quick = Call(bytes(19) + b"1", HERE, Ping(b""), None, 2, 1.0)
+    slow = Call(bytes(20), HERE, Ping(b""), None, 1, 0.0, 3.0)
+    quick = Call(bytes(19) + b"1", HERE, Ping(b""), None, 2, 0.0, 1.0)
     for call in (slow, quick):
         calls.begin(call)
     assert calls.next_deadline() == 1.0

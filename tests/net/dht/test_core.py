@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -10,13 +11,17 @@ from hypothesis import strategies as st
 
 from feedlog.keys import KeyPair
 from net.addresses import Address
-from net.dht.core import UPKEEP, DhtCore, Finished
+from net.dht.core import UPKEEP, DhtCore
+from net.dht.events import Finished
 from net.dht.hashing import node_id
 from net.dht.messages import Code
+from net.dht.operations import PING_AGAIN
 from net.dht.publications import NEWCOMER_AFTER, RENEW_AFTER, RETRY_AFTER
 from net.dht.query import SOFT_TIMEOUT
-from net.dht.records import MAX_LIFETIME
-from tests.reference.dht_network import Network, address_of
+from net.dht.records import MAX_LIFETIME, sign_announcement
+from net.dht.round_trips import LEAST_PATIENCE
+from net.dht.schedule import MAX_OPERATIONS
+from tests.reference.dht_network import UNIX, Network, address_of
 
 TOPIC = bytes(range(20))
 HERE = ("9.9.9.9", 4000)
@@ -100,7 +105,7 @@ def test_those_who_were_silent_are_asked_last_the_next_time() -> None:
         started = network.now
         assert len(lookup(network, nodes[39])) == 1
         times.append(network.now - started)
-    assert times[0] > SOFT_TIMEOUT
+    assert times[0] > LEAST_PATIENCE
     assert times[-1] < SOFT_TIMEOUT
 
 
@@ -280,7 +285,7 @@ def test_a_cancelled_operation_leaves_nothing_behind() -> None:
     network.run(network.now + 5)
     assert core.next_event() is None
     assert len(core._exchange) == 0
-    assert not core._operations
+    assert len(core._schedule) == 0
 
 
 def test_many_operations_wait_their_turn() -> None:
@@ -288,7 +293,7 @@ def test_many_operations_wait_their_turn() -> None:
     nodes = network.build(4)
     core, address = nodes[1]
     numbers = [core.announce(network.rng.randbytes(20), [HERE], network.now) for _ in range(100)]
-    assert len(core._operations) <= 32
+    assert len(core._schedule.numbers()) <= MAX_OPERATIONS
     core.cancel(numbers[50], network.now)
     network.pump(address)
     network.run(network.now + 30)
@@ -315,3 +320,95 @@ def test_ids_are_bound_to_keys() -> None:
     key_pair = KeyPair.from_seed(bytes(32))
     assert node_id(key_pair.public_key) != node_id(bytes(32))
     assert len(node_id(key_pair.public_key)) == 20
+
+
+@pytest.mark.parametrize("alive", [1, 2, 5])
+def test_one_dead_contact_costs_less_than_a_second_in_a_network_of_any_size(alive: int) -> None:
+    network = Network(20)
+    nodes = network.build(alive + 2)
+    dead, (core, address) = nodes[1], nodes[-1]
+    network.run(network.now + 5)
+    assert dead[0].id in core.table
+    network.kill(dead[1])
+    for announcing in (True, False):
+        started = network.now
+        topic = network.rng.randbytes(20)
+        end = network.finish(
+            address,
+            core.announce(topic, [HERE], started) if announcing else core.lookup(topic, started),
+        )
+        assert end.answers == alive
+        assert network.now - started < 1.0
+
+
+def test_one_that_dies_between_the_crawl_and_the_record_is_replaced() -> None:
+    network = Network(21)
+    nodes = network.build(30)
+    core, address = nodes[9]
+    killed: list[Address] = []
+
+    def kill(data: bytes, source: Address, target: Address) -> None:
+        if source == address and b"announce" in data[:40] and len(killed) < 3:
+            killed.append(target)
+            network.parties.pop(target, None)
+
+    network.tap = kill
+    started = network.now
+    end = network.finish(address, core.announce(TOPIC, [HERE], network.now))
+    assert (len(killed), end.stored) == (3, 8)
+    assert network.now - started < 1.0
+
+
+def test_what_is_asked_while_joining_waits_for_the_first_that_is_there() -> None:
+    network = Network(22)
+    nodes = network.build(10)
+    announce(network, nodes[1])
+    core = network.core()
+    address = network.place(core)
+    core.join([("99.9.9.9", 9), nodes[0][1]], network.now)
+    started = network.now
+    assert lookup(network, (core, address)) == [nodes[1][0]._key_pair.public_key]
+    assert network.now - started < 0.5
+
+
+def test_with_nobody_there_joining_and_what_waits_for_it_end_soon() -> None:
+    network = Network(23)
+    core = network.core()
+    address = network.place(core)
+    join = core.join([("99.9.9.9", 9)], network.now)
+    started = network.now
+    assert lookup(network, (core, address)) == []
+    assert network.now - started < 3.0
+    assert network.now >= started + 2 * PING_AGAIN
+    core.cancel(join, network.now)
+
+
+def test_who_is_behind_a_router_is_no_contact_of_others() -> None:
+    """Seen from outside at another address, it answers only those that it has asked itself."""
+    network = Network(24)
+    nodes = network.build(6)
+
+    def add(own: Callable[[Address], bool]) -> DhtCore:
+        core = network.core(own=own)
+        address = network.place(core)
+        network.finish(address, core.join([nodes[0][1]], network.now))
+        network.run(network.now + 5)
+        return core
+
+    inside = add(lambda seen: seen[0] == "192.168.0.2")
+    outside = add(lambda seen: seen[0] != "192.168.0.2")
+    for core, _ in nodes:
+        assert inside.id not in core.table
+        assert outside.id in core.table
+    assert len(inside.table) >= 6
+
+
+def test_an_announcement_that_somebody_else_signed_is_held_like_our_own() -> None:
+    network = Network(25)
+    nodes = network.build(12)
+    core, address = nodes[3]
+    owner = network.key_pair()
+    expiry = int(UNIX + network.now) + 600
+    record = sign_announcement(owner, TOPIC, [HERE], seq=1, expiry=expiry)
+    assert network.finish(address, core.publish(record, network.now)).stored == 8
+    assert lookup(network, nodes[7]) == [owner.public_key]

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from net.dht.holders import KEEP_AGAIN, KEEP_EVERY, MAX_KEPT, MAX_SILENCES, Holders
+from net.dht.holders import (
+    KEEP_AGAIN,
+    KEEP_CLOSE_EVERY,
+    KEEP_EVERY,
+    MAX_CLOSE,
+    MAX_KEPT,
+    MAX_SILENCES,
+    Holders,
+)
 from net.dht.messages import Contact
 from tests.reference.dht_network import address_of
 
@@ -70,3 +78,14 @@ def test_the_holders_of_our_own_topic_stay(holders: Holders) -> None:
 def test_those_that_hold_nothing_any_more_are_left_alone(holders: Holders) -> None:
     holders.retain([contact(2).id])
     assert holders.due(1e9) == [contact(2)]
+
+
+def test_behind_a_router_the_first_are_kept_close() -> None:
+    holders = Holders()
+    holders.behind_router = True
+    for number in range(1, 2 * MAX_CLOSE + 1):
+        holders.held(contact(number), ME, 0.0, first=number > MAX_CLOSE)
+    assert holders.next_due() == KEEP_CLOSE_EVERY < 5.0
+    assert len(holders.due(KEEP_CLOSE_EVERY)) == 2 * MAX_CLOSE
+    close = holders.due(2 * KEEP_CLOSE_EVERY)
+    assert close == [contact(number) for number in range(MAX_CLOSE + 1, 2 * MAX_CLOSE + 1)]

@@ -16,7 +16,6 @@ import pytest
 from feedlog.errors import DecodeError
 from net.addresses import Address
 from net.carriers.udp import UdpSocket
-from net.dht.calls import HARD_TIMEOUT
 from net.dht.core import UPKEEP, DhtCore
 from net.dht.messages import DHT_TAG, MAX_DATAGRAM, Contact, Ping, decode_datagram, encode_request
 from net.dht.node import DhtNode
@@ -115,7 +114,7 @@ def test_3_nine_hundred_nodes_in_one_answer_do_not_stall_a_lookup() -> None:
     replace(network, nodes[2], msgspec.msgpack.encode([0, bytes(6), body]))
     started = network.now
     assert find(network, nodes[9]) == 1
-    assert network.now - started <= HARD_TIMEOUT + SOFT_TIMEOUT
+    assert network.now - started <= 3 * SOFT_TIMEOUT
 
 
 def table(seed: int, count: int = 300) -> Table:
@@ -157,9 +156,12 @@ def test_6_dead_nodes_do_not_come_back() -> None:
     assert not gone & {entry.id for entry in core.table}
 
 
-async def test_7_a_store_that_everybody_refuses_is_an_error(start_node: StartNode) -> None:
+async def test_7_a_store_that_everybody_refuses_is_an_error(
+    start_node: StartNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = await start_node()
     second = await start_node([first.address])
+    monkeypatch.setattr(first._core, "set_clock", lambda *_: None)
     first._core._unix_offset += 7200
     with pytest.raises(RefusedError, match=r"1 x the expiry .* clock"):
         await second.announce(TOPIC, [HERE])
@@ -184,7 +186,7 @@ async def test_9_a_cancelled_call_leaks_nothing(start_node: StartNode) -> None:
     with pytest.raises(asyncio.CancelledError):
         await announcing
     assert second._queues == {}
-    assert not any(isinstance(o, Publish) for o in second._core._operations.values())
+    assert not any(isinstance(operation, Publish) for operation in second._core._schedule)
     assert await second.announce(TOPIC, [HERE]) == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from net.dht.core import Answered, Event, Finished
+from net.dht.events import Answered, Event, Finished
 from net.dht.holders import KEEP_EVERY
 from net.dht.messages import Code
 from net.testing import FakeNet, NatKind
@@ -53,6 +53,19 @@ def test_the_mapping_of_the_router_is_kept_for_hours_of_silence() -> None:
     inside.announce(TOPIC)
     for number in range(4):
         net.clock.run(net.clock.now + 1700.0)
+        message = b"%d" % number
+        assert answer(peers[5].introduce(TOPIC, inside, message)) == b"to " + message
+
+
+@pytest.mark.parametrize("kind", [NatKind.CONE, NatKind.SYMMETRIC])
+def test_a_router_that_forgets_after_five_seconds(kind: NatKind) -> None:
+    net = FakeNet(seed=7)
+    peers = network(net, 12)
+    inside = Peer(net, net.host(net.router(kind, timeout=5.0)), answer=reply)
+    inside.join(peers[0])
+    inside.announce(TOPIC)
+    for number in range(10):
+        net.clock.run(net.clock.now + net.rng.uniform(4.0, 60.0))
         message = b"%d" % number
         assert answer(peers[5].introduce(TOPIC, inside, message)) == b"to " + message
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from net.carriers.udp import UdpSocket
 from net.contacts import KeptContacts
 from net.dht.hashing import feed_topic, peer_topic
 from net.dht.node import DhtNode
+from net.dht.records import sign_announcement
 from net.discovery import Introducer, PeerAddress
 from net.errors import ClosedError, DeadlineError, NetError, NotFound
 from net.punch.classify import NatClass, NatReport
@@ -248,3 +250,34 @@ async def test_an_introduction_that_is_not_answered_is_given_up(start_node: Star
     assert asked.is_set()
     await taker.close()
     assert not taker._answering
+
+
+async def test_a_node_is_of_use_before_it_has_joined(start_node: StartNode) -> None:
+    first = await start_node()
+    second = await start_node([first.address])
+    await second.announce(TOPIC, [HERE])
+    silent = await UdpSocket.open("127.0.0.1")
+    udp = await UdpSocket.open("127.0.0.1")
+    dead = f"127.0.0.1:{silent.addresses[0][1]}"
+    node = DhtNode(KeyPair.generate(), udp, bootstrap=[dead, first.address])
+    node.listen()
+    joining = asyncio.create_task(node.join())
+    await asyncio.sleep(0)
+    (peer,) = await everything(node, TOPIC)
+    assert peer.addresses == (HERE,)
+    assert await joining == 1
+    await node.close()
+    for socket in (udp, silent):
+        socket.close()
+
+
+async def test_announcements_of_others_are_passed_on_as_they_were_signed(
+    start_node: StartNode,
+) -> None:
+    first = await start_node()
+    relay = await start_node([first.address])
+    expiry = int(time.time()) + 600
+    record = sign_announcement(KeyPair.generate(), TOPIC, [HERE], seq=1, expiry=expiry)
+    assert await relay.publish(record) == 1
+    (found,) = [one async for one in relay.records(TOPIC)]
+    assert found == record

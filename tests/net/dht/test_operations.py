@@ -6,9 +6,17 @@ import pytest
 
 from feedlog.errors import DecodeError
 from feedlog.keys import KeyPair
+from net.addresses import Address
 from net.dht.messages import Announce, Code, Contact, Found, Lookup, Ping
-from net.dht.operations import MAX_PINGS, MAX_STORE_ATTEMPTS, Join, Publish, Search
-from net.dht.query import WANT, Query
+from net.dht.operations import (
+    MAX_PINGS,
+    MAX_STORE_ATTEMPTS,
+    PING_AGAIN,
+    Join,
+    Publish,
+    Search,
+)
+from net.dht.query import SOFT_TIMEOUT, WANT, Query
 from net.dht.records import Announcement, sign_announcement
 from tests.reference.dht_network import address_of
 
@@ -21,8 +29,8 @@ def contact(number: int) -> Contact:
     return Contact(number.to_bytes(20, "big"), address_of(number))
 
 
-def query(count: int) -> Query:
-    made = Query(TOPIC)
+def query(count: int, want: int = WANT) -> Query:
+    made = Query(TOPIC, want=want)
     made.start(contact(n) for n in range(1, count + 1))
     return made
 
@@ -38,9 +46,9 @@ def found(number: int, token: bytes = b"t" * 8) -> Found:
     return Found(contact(number).id, token, b"", b"", [])
 
 
-def after_the_crawl(count: int) -> Publish:
+def after_the_crawl(count: int, want: int = WANT) -> Publish:
     """An announcement whose crawl has found so many nodes, with the requests to hold it sent."""
-    publish = Publish(ME, query(count), record(1))
+    publish = Publish(ME, query(count, want), record(1))
     while requests := publish.requests(0.0):
         if isinstance(requests[0][2], Announce):
             break
@@ -102,6 +110,31 @@ def test_a_silent_node_is_asked_once_more() -> None:
     assert (publish.done, publish.silent) == (True, 1)
 
 
+def test_the_next_is_asked_beside_one_that_is_slow_and_the_silent_are_not_waited_for() -> None:
+    publish = after_the_crawl(WANT + 2, WANT + 2)
+    for n in range(1, WANT):
+        publish.held(contact(n))
+    assert publish.next_timeout() == SOFT_TIMEOUT
+    again = publish.requests(SOFT_TIMEOUT)
+    assert [to for _, to, _ in again] == [contact(WANT), contact(WANT + 1)]
+    assert not publish.done
+    last = publish.requests(2 * SOFT_TIMEOUT)
+    assert [to for _, to, _ in last] == [contact(WANT + 1), contact(WANT + 2)]
+    assert not publish.done
+    publish.requests(3 * SOFT_TIMEOUT)
+    publish.requests(4 * SOFT_TIMEOUT)
+    assert (publish.done, publish.stored) == (True, WANT - 1)
+
+
+def test_while_nobody_holds_it_the_silent_are_waited_for() -> None:
+    publish = after_the_crawl(1)
+    for n in range(1, 9):
+        publish.requests(n * SOFT_TIMEOUT)
+    assert not publish.done
+    publish.held(contact(1))
+    assert publish.done
+
+
 def test_a_refused_token_is_fetched_anew_once() -> None:
     publish = after_the_crawl(1)
     publish.refused(contact(1), STORE, Code.TOKEN)
@@ -130,14 +163,17 @@ def test_a_node_that_is_silent_when_asked_for_a_new_token_is_given_up() -> None:
 def test_joining_pings_each_address_three_times_and_ends() -> None:
     places = [address_of(1), address_of(2)]
     join = Join(ME, Query(ME), places)
-    pinged = 0
-    while requests := join.requests(0.0):
-        assert not join.done
-        for address, to, arguments in requests:
+    pinged: list[Address] = []
+    for n in range(MAX_PINGS):
+        for address, to, arguments in join.requests(n * PING_AGAIN):
             assert (to, isinstance(arguments, Ping)) == (None, True)
-            pinged += 1
-            join.silent(address)
-    assert pinged == MAX_PINGS * len(places)
+            pinged.append(address)
+        assert not join.done
+    assert join.next_timeout() is None
+    assert pinged == MAX_PINGS * places
+    for address in pinged:
+        assert not join.done
+        join.silent(address)
     assert (join.done, join.reached) == (True, 0)
 
 

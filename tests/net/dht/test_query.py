@@ -15,6 +15,8 @@ from net.dht.query import (
     MAX_ATTEMPTS,
     MAX_CANDIDATES,
     MAX_REQUESTS,
+    PATH_HOLDERS,
+    PATHS,
     PER_AREA,
     SOFT_TIMEOUT,
     WANT,
@@ -81,8 +83,8 @@ class World:
             return self.sybils
         return sorted(self.known_to(node), key=lambda n: far(self.target, n))[:20]
 
-    def crawl(self, start: list[Contact]) -> Query:
-        query = Query(self.target)
+    def crawl(self, start: list[Contact], paths: int = PATHS) -> Query:
+        query = Query(self.target, paths=paths)
         query.start(start)
         by_address = {n.address: n for n in [*self.nodes, *self.sybils]}
         events: list[tuple[float, int, Contact, bool]] = []
@@ -128,6 +130,7 @@ def test_finds_the_truly_closest_when_all_are_alive(seed: int) -> None:
     world = World(seed)
     query = world.crawl(world.start())
     assert query.answerers()[:WANT] == world.truth()
+    assert len(set(query.chosen()) & set(world.truth())) >= WANT - 2
     assert len(world.asked) <= 40
     assert world.now < SOFT_TIMEOUT * 3
 
@@ -161,6 +164,49 @@ def test_five_hundred_ids_of_one_address_count_as_three() -> None:
     chosen = query.answerers()[:WANT]
     assert sum(contact in world.sybils for contact in chosen) <= PER_AREA
     assert len(set(chosen) & set(world.truth())) >= WANT - PER_AREA
+
+
+def eclipsed(seed: int, paths: int) -> tuple[int, int]:
+    """One crawl among a tenth of nodes that name only a ring of their own around the target.
+
+    The ring's members are alive, in areas of their own, and closer than everybody else. Returns
+    how many of the chosen are honest and among the closest of these, and the requests.
+    """
+    world = World(seed, liars=0.1, lie="ring")
+    near = int.from_bytes(world.target, "big")
+    world.sybils = [
+        Contact((near ^ n).to_bytes(20, "big"), address_of(10**6 + 256 * n)) for n in range(1, 21)
+    ]
+    world.lying |= set(world.sybils)
+    query = world.crawl(world.start(), paths)
+    honest = sorted(set(world.honest), key=lambda n: far(world.target, n))[: 2 * WANT]
+    return len(set(query.chosen()) & set(honest)), len(world.asked)
+
+
+def test_a_ring_of_liars_around_the_target_hides_it_from_one_path_but_seldom_from_three() -> None:
+    one = [eclipsed(seed, 1)[0] for seed in range(40)]
+    three = [eclipsed(seed, PATHS)[0] for seed in range(40)]
+    assert sum(found == 0 for found in one) >= 20
+    assert sum(found == 0 for found in three) <= 6
+    assert sum(found >= PATH_HOLDERS for found in three) >= 30
+    assert max(eclipsed(seed, PATHS)[1] for seed in range(40)) <= MAX_REQUESTS
+
+
+def test_what_one_path_is_told_is_not_followed_by_the_others() -> None:
+    query = Query(bytes(20), paths=2)
+    query.start([contact(100), contact(101)])
+    liar, honest = query.requests(0.0)
+    query.answered(liar, liar.id, [contact(n) for n in range(1, 10)])
+    query.answered(honest, honest.id, [contact(n) for n in range(50, 60)])
+    asked = []
+    while not query.done:
+        for one in query.requests(0.0):
+            asked.append(int.from_bytes(one.id, "big"))
+            query.answered(one, one.id, [])
+    assert {50, 51} <= set(asked)
+    chosen = [int.from_bytes(one.id, "big") for one in query.chosen()]
+    assert len(chosen) == WANT
+    assert {50, 51} <= set(chosen)
 
 
 def contact(number: int) -> Contact:

@@ -146,13 +146,14 @@ def test_the_parts_where_few_are_known_down_to_the_nearest() -> None:
 
 def test_the_stalest_is_the_one_longest_silent() -> None:
     table = Table(OWN)
-    assert table.stalest() is None
+    assert table.stalest() == []
     for n in range(1, 5):
         table.add(contact(n), float(n))
     table.seen(contact(1), 9.0)
-    stalest = table.stalest()
-    assert stalest is not None
-    assert stalest.contact == contact(2)
+    assert [entry.contact for entry in table.stalest(3)] == [contact(2), contact(3), contact(4)]
+    table.failed(contact(2))
+    assert contact(2) in table.near(OWN)
+    assert contact(2) not in table.near(OWN, sure=True)
 
 
 def test_the_own_id_is_never_wanted() -> None:
