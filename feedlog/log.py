@@ -131,9 +131,10 @@ class Log:
     def nodes(self, reader: Reader, indexes: Sequence[NodeIndex]) -> list[TreeNode]:
         """Return the nodes; raises `BlockMissing` for one that is not stored."""
         found = self.find_nodes(reader, indexes)
-        for index in indexes:
-            if index not in found:
-                raise BlockMissing(index, "tree node")
+        if len(found) < len(indexes):
+            for index in indexes:
+                if index not in found:
+                    raise BlockMissing(index, "tree node")
         return [found[index] for index in indexes]
 
     def proof_nodes(self, reader: Reader, fork: int, indexes: list[NodeIndex]) -> list[TreeNode]:

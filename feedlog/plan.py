@@ -174,10 +174,13 @@ def given_nodes(question: Question) -> list[NodeIndex]:
 
 def _tile(nodes: list[NodeIndex], start: int, stop: int) -> None:
     """Add the largest perfect subtrees that lie side by side in the blocks [start, stop)."""
-    while start < stop:
+    width = start & -start
+    while 0 < width <= stop - start:  # up, as far as places and room allow
+        nodes.append(NodeIndex(2 * start + width - 1))
+        start += width
         width = start & -start
-        if not 0 < width <= stop - start:
-            width = 1 << (stop - start).bit_length() - 1
+    while start < stop:  # and down
+        width = 1 << (stop - start).bit_length() - 1
         nodes.append(NodeIndex(2 * start + width - 1))
         start += width
 

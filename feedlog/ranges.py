@@ -28,7 +28,7 @@ class Ranges:
         """Make the set of the given indexes; a `range` with step 1 costs one pair."""
         if isinstance(indexes, range) and indexes.step == 1:
             return cls([(indexes.start, indexes.stop)])
-        return cls((index, index + 1) for index in indexes)
+        return cls([(index, index + 1) for index in indexes])
 
     def __len__(self) -> int:
         """Count the indexes."""

@@ -342,10 +342,9 @@ class View(ABC):
         self, reader: Reader, wanted: Ranges, max_bytes: int | None
     ) -> tuple[Ranges, tuple[bytes, ...]]:
         """Read blocks from the front as long as they fit; return which, and their data."""
-        data: list[bytes] = []
         if max_bytes is None:
-            data.extend(self._raw(reader, index) for index in wanted)
-            return wanted, tuple(data)
+            return wanted, tuple([self._raw(reader, index) for index in wanted])
+        data: list[bytes] = []
         total = 0
         for index in wanted:
             block = self._raw(reader, index)
@@ -401,4 +400,4 @@ def _check_bounds(wanted: Ranges) -> None:
 
 
 def _ascending(nodes: Iterable[int]) -> tuple[NodeIndex, ...]:
-    return tuple(NodeIndex(index) for index in sorted(set(nodes)))
+    return tuple(map(NodeIndex, sorted(set(nodes)))) if nodes else ()
