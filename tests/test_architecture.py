@@ -62,8 +62,10 @@ SHELL = (
     "net/dht/node.py",
     "net/relay/circuit.py",
     "net/relay/client.py",
+    "net/relay/discovery.py",
     "net/relay/keeper.py",
     "net/relay/link.py",
+    "net/relay/questions.py",
     "net/relay/service.py",
 )
 """Where the event loop, sockets and clocks live; everything else takes bytes and `now`."""

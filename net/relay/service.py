@@ -15,6 +15,7 @@ Must not know how streams come about.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import os
@@ -42,6 +43,9 @@ from net.stream import SecureStream
 
 TICK = 1.0
 """Seconds between two looks at what has taken too long."""
+
+QUESTION = 10.0
+"""Seconds of one question to the DHT; a client that does not read the answers has no more."""
 
 MAX_EARLY = 64 << 10
 """Bytes that a client may send for a circuit before it stands: a handshake and a bit."""
@@ -197,9 +201,14 @@ class RelayService:
                 reason = "this relay does not ask the DHT for others"
                 client.send(Done(request.number, code=Code.NOT_ALLOWED, reason=reason))
                 return
-            async for answer in self._questions.ask(client.stream.remote_key, request):
-                client.send(answer)
-                await client.stream.drain()
+            asking = self._questions.ask(client.stream.remote_key, request)
+            async with asyncio.timeout(QUESTION), contextlib.aclosing(asking) as answers:
+                async for answer in answers:
+                    client.send(answer)
+                    await client.stream.drain()
+        except TimeoutError:
+            reason = f"not done in {QUESTION:g} s"
+            client.send(Done(request.number, code=Code.FAILED, reason=reason))
         except NetError as error:
             log.debug("= client of the relay has left: %s", error)
         finally:

@@ -128,13 +128,17 @@ async def test_a_relay_known_by_its_address_only_proves_its_key() -> None:
 
 
 async def test_a_search_that_fails_is_no_reason_to_stop(caplog: pytest.LogCaptureFixture) -> None:
-    async def find() -> AsyncGenerator[RelayAddress, None]:
-        raise ConnectError("no network")
-        yield  # a generator
+    relays = Relays(1)
 
-    keeper = RelayKeeper(Relays(0).client(BOB), find, lambda _: None)
+    async def find() -> AsyncGenerator[RelayAddress, None]:
+        yield relays.address(0)
+        raise ConnectError("no network")
+
+    keeper = RelayKeeper(relays.client(BOB), find, lambda _: None)
     with caplog.at_level("DEBUG"):
         keeper.start()
         await keeper.settled()
     assert "no network" in caplog.text
+    assert len(keeper.relays) == 1
     await keeper.close()
+    relays.services[0].close()
