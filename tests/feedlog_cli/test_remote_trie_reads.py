@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from feedlog import DecodeError, Feed, Store
-from feedlog_cli import remote_trie
+from feedlog_cli import remote_trie, trie_hints
 from feedlog_cli.remote_trie import RemoteTrie
 from feedlog_cli.trie_hints import EXTENSION, TrieHints
 from net import Node
 from net.errors import DeadlineError
-from trie import Change, Trie, TrieError
+from trie import Change, Trie, TrieError, TrieProof, check_trie_proof, check_trie_range
+from trie.selection import How
 
 KEYS = {f"{a}/{b:02}": f"{a}{b}" for a in "xyz" for b in range(40)}
 
@@ -99,9 +100,73 @@ async def test_every_read_is_the_local_one(
         trie.range(*span, reverse=True, limit=20)
     )
     for other in (0, 121, trie.version):
-        assert await remote.diff(other, "y/") == list(trie.diff(other, "y/"))
+        assert await all_of(remote.diff(other, "y/")) == list(trie.diff(other, "y/"))
     for question in ({}, {"prefix": "y"}, {"since": 121}, {"since": 100, "reverse": True}):
         assert await all_of(remote.history(**question)) == list(trie.history(**question))
+
+
+@pytest.mark.parametrize("walker", WALKERS.values(), ids=WALKERS)
+async def test_every_listing_is_the_local_one(
+    opened: Open, trie: Trie, walker: Walker | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_trie, "PAGE", 16)
+    remote = await opened(walker)
+    for prefix in ("", "y/", "x/0", "nix"):
+        assert await remote.count(prefix) == trie.count(prefix)
+    assert await all_of(remote.keys()) == await all_of(remote) == list(trie)
+    assert await all_of(remote.values("x/")) == list(trie.values("x/"))
+    page: How = {"after": "y/10", "limit": 20, "reverse": True}
+    assert await all_of(remote.keys("y/", **page)) == list(trie.keys("y/", **page))
+    assert await all_of(remote.values("y/", limit=0)) == []
+    assert await all_of(remote.keys(recursive=False)) == ["x/", "y/", "z/"]
+    assert await all_of(remote.keys(recursive=False, after="x/")) == ["y/", "z/"]
+    rest = list(trie.range("x/20", after="y/10", limit=40))
+    assert await all_of(remote.range("x/20", after="y/10", limit=40)) == rest
+    differences = list(trie.diff(0, "z/", after="z/20"))
+    assert await all_of(remote.diff(0, "z/", after="z/20")) == differences
+    assert await all_of(remote.diff(0, limit=40)) == list(trie.diff(0, limit=40))
+
+
+@pytest.mark.parametrize("walker", WALKERS.values(), ids=WALKERS)
+async def test_a_part_reads_as_the_local_one(
+    opened: Open, trie: Trie, walker: Walker | None
+) -> None:
+    part = trie.sub("part", value_codec="json")
+    part["inner/1"] = {"a": 1}
+    part["inner/2"] = [2]
+    part.sub("numbers", key_codec="json")[[7]] = 7
+    version = trie.version
+    part["inner/2"] = None
+    del part["inner/1"]
+    remote = (await opened(walker)).sub("part", value_codec="json")
+    assert await remote.get("inner/2", "nothing") is None
+    assert await remote.at(version).get("inner/1") == {"a": 1}
+    assert await remote.sub("numbers", key_codec="json").get([7]) == 7
+    assert await remote.sub("inner").count() == 1
+    assert await all_of(remote.keys("inner/")) == ["inner/2"]
+    assert await all_of(remote.at(version).sub("inner")) == ["1", "2"]
+    assert await all_of(remote.range("inner/1")) == list(part.range("inner/1"))
+    assert await all_of(remote.diff(version, "inner")) == list(part.diff(version, "inner"))
+    assert await all_of(remote.history("inner")) == list(part.history("inner"))
+    async with aclosing(remote.watch(since=version)) as changes:
+        told = await Told(changes).next(2)
+    assert told == list(part.history(since=version))
+
+
+@pytest.mark.parametrize("walker", WALKERS.values(), ids=WALKERS)
+async def test_what_was_read_can_be_proven_to_others(
+    opened: Open, trie: Trie, walker: Walker | None
+) -> None:
+    remote = await opened(walker)
+    key = trie.feed.key
+    for asked in ("x/long", "y/03", "nix"):
+        proof = TrieProof.from_bytes((await remote.prove(asked)).to_bytes())
+        assert check_trie_proof(key, asked, proof) == trie.get(asked)
+    proof = await remote.prove_range("y/")
+    assert check_trie_range(key, "y/", proof) == list(trie.items("y/"))
+    proof = await remote.prove_range(start="y/30", stop="z/10")
+    listing = check_trie_range(key, "", proof, start="y/30", stop="z/10")
+    assert listing == list(trie.range("y/30", "z/10"))
 
 
 @pytest.mark.parametrize("walker", WALKERS.values(), ids=WALKERS)
@@ -123,6 +188,22 @@ async def test_an_old_version_on_an_empty_replica(
         assert await read(remote) in expected
 
 
+@pytest.mark.parametrize("walker", WALKERS.values(), ids=WALKERS)
+async def test_a_history_on_an_empty_replica(
+    opened: Open, trie: Trie, walker: Walker | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_trie, "PAGE", 4)
+    for question in (
+        {},
+        {"since": 121},
+        {"since": 50, "prefix": "y"},
+        {"reverse": True},
+        {"since": trie.version},
+    ):
+        remote = await opened(walker)
+        assert await all_of(remote.history(**question)) == list(trie.history(**question))
+
+
 async def test_one_round_trip_each(opened: Open, trie: Trie) -> None:
     """Cold: the head, and the blocks of the answer, at once where the version is given."""
     version = trie.version
@@ -131,7 +212,13 @@ async def test_one_round_trip_each(opened: Open, trie: Trie) -> None:
         (lambda remote: remote.at(version).get("y/07"), 1),
         (lambda remote: all_of(remote.at(version).items("y/")), 1),
         (lambda remote: all_of(remote.at(version).range("x/10", "y/10")), 1),
-        (lambda remote: remote.at(version).diff(121), 1),
+        (lambda remote: all_of(remote.at(version).diff(121)), 1),
+        (lambda remote: remote.count("y/"), 1),
+        (lambda remote: all_of(remote.at(version).keys("x/")), 1),
+        (lambda remote: all_of(remote.at(version).sub("y").items()), 1),
+        (lambda remote: remote.sub("y").get("07"), 1),
+        (lambda remote: remote.prove("y/07"), 1),
+        (lambda remote: remote.at(version).prove_range("y/"), 1),
         (lambda remote: all_of(remote.items("y/")), 2),
     ):
         remote = await opened(TrieHints())
@@ -139,6 +226,48 @@ async def test_one_round_trip_each(opened: Open, trie: Trie) -> None:
         assert remote.remote.status().round_trips == trips
         held = sum(map(len, remote.remote.feed.have))
         assert held < trie.version // 2, "only what was needed"
+
+
+async def test_keys_are_read_without_their_long_values(opened: Open, trie: Trie) -> None:
+    del trie["x/long"]
+    trie["y/long"] = "long" * 500_000
+    version = trie.version
+    remote = (await opened(TrieHints())).at(version)
+    assert await all_of(remote.keys("y/")) == list(trie.keys("y/"))
+    assert sum(map(len, remote.remote.feed.have)) < 80
+    assert remote.remote.status().round_trips == 1
+    assert await remote.get("y/long") == "long" * 500_000
+    assert remote.remote.status().round_trips <= 3, "its chunks are asked for together"
+
+
+async def test_long_values_come_in_few_round_trips(
+    opened: Open, trie: Trie, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More blocks than one answer names: they are asked for together, and in smaller pages."""
+    expected = {f"long/{number}": bytes([65 + number]).decode() * 700_000 for number in range(8)}
+    trie.update(expected)
+    for limit in (5, 60):
+        monkeypatch.setattr(trie_hints, "MAX_BLOCKS", limit)
+        monkeypatch.setattr(remote_trie, "MAX_BLOCKS", limit)
+        remote = (await opened(TrieHints())).at(trie.version)
+        assert dict(await all_of(remote.items("long/"))) == expected
+        assert remote.remote.status().round_trips < 60
+
+
+async def test_misuse_of_a_remote_trie_is_told_as_of_a_local_one(opened: Open) -> None:
+    remote = await opened(TrieHints())
+    with pytest.raises(ValueError, match="a limit is not negative, got -1"):
+        await all_of(remote.keys(limit=-1))
+    with pytest.raises(TypeError, match="a prefix is str or bytes, got int"):
+        await remote.count(7)
+    with pytest.raises(TypeError, match="expected str, got int"):
+        await remote.get(7)
+    with pytest.raises(ValueError, match="a sub-database needs a name"):
+        remote.sub("")
+    deep = remote
+    for _ in range(trie_hints.MAX_PARTS + 1):
+        deep = deep.sub("deeper")
+    assert await deep.get("key") is None, "found out without a peer's help"
 
 
 async def test_no_walker_makes_the_reader_store_more_than_a_bound(opened: Open) -> None:
