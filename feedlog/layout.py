@@ -112,7 +112,10 @@ class Record:
         head = b""
         if len(levels) != full_levels(self.block):
             flags |= PARTIAL
-            head = sum(1 << level for level in levels).to_bytes(8, "little")
+            mask = 0
+            for level in levels:
+                mask |= 1 << level
+            head = mask.to_bytes(8, "little")
         if self.data is not None:
             flags |= INLINE
         elif self.outside:
@@ -154,6 +157,23 @@ class Record:
         if leaf is not None and data is not None:
             nodes[0] = (len(data), leaf)
         return cls(block, nodes, data, outside=bool(flags & OUTSIDE))
+
+
+def single_node_record(block: int, level: int, node: TreeNode) -> bytes:
+    """Return the value of a record with one node and no data: what most nodes of a proof make."""
+    size, digest = node
+    width = _width(size)
+    flags = width - 1
+    if level or block & 1:
+        return b"".join(
+            (
+                _FLAG_BYTES[flags | PARTIAL],
+                (1 << level).to_bytes(8, "little"),
+                digest,
+                size.to_bytes(width, "little"),
+            )
+        )
+    return _FLAG_BYTES[flags] + digest + size.to_bytes(width, "little")
 
 
 def parse_record(value: bytes, block: int) -> Record | None:

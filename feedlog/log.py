@@ -193,7 +193,13 @@ class Log:
                     columns.pop(block, None)
                 items += self._complete(run, start, [blocks[at] for at in range(start, stop)])
         for block, levels in columns.items():
-            record = self.record(writer, block) or Record(block, {})
+            key = layout.record_key(self.number, block)
+            value = writer.get(key)
+            if value is None and len(levels) == 1 and block not in blocks:
+                ((level, node),) = levels.items()
+                items.append((key, layout.single_node_record(block, level, node)))
+                continue
+            record = Record(block, {}) if value is None else Record.from_bytes(value, block)
             if not record.agrees_with(levels):
                 return False
             data = blocks.get(block)

@@ -132,18 +132,19 @@ def climb(question: Question) -> tuple[NodeIndex, list[NodeIndex]] | None:
     block, stop = pairs[0]
     if stop - block != 1:
         return None
-    anchor = anchors[0] if anchors else -1
-    siblings: list[NodeIndex] = []
-    index, width, end = 2 * block, 1, 2 * question.since - 2
-    while index != anchor:
-        above = index & ~(2 * width) | width
-        if above + 2 * width - 1 > end:  # a root of `since`
-            break
-        siblings.append(NodeIndex(index ^ 2 * width))
-        index, width = above, 2 * width
-    if index != anchor and index - width < anchor < index + width:
-        return None  # it lies below, beside the way: the siblings above it are shown by it
-    return NodeIndex(index), siblings
+    start, stop = flat_tree.root_span(question.since, block)
+    if anchors:
+        low, high = flat_tree.span(anchors[0])
+        if low <= block < high:
+            start, stop = low, high
+        elif start <= low < stop:
+            return None  # it lies beside the way: siblings above it are shown by it
+    levels = range((stop - start).bit_length() - 1)
+    # The node at a level, `offset` nodes from the left: flat_tree.node, without the call.
+    siblings = [
+        NodeIndex((((block >> level) ^ 1) << level + 1) + (1 << level) - 1) for level in levels
+    ]
+    return NodeIndex(start + stop - 1), siblings
 
 
 def given_nodes(question: Question) -> list[NodeIndex]:

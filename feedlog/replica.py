@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from feedlog import catalog
+from feedlog import catalog, flat_tree
 from feedlog.apply import apply
 from feedlog.encryption import BlockCipher
 from feedlog.errors import BlockMissing, ForkConflict, NotWritable
@@ -163,7 +163,7 @@ class Replica(View):
 
     def _node(self, index: NodeIndex) -> TreeNode | None:
         """Return a node that is stored, or will be."""
-        node = self._staging.node(index)
+        node = self._staging.known.get(index)
         if node is None:
             node = self._log.find_nodes(self._storage, (index,)).get(index)
         return node
@@ -176,25 +176,25 @@ class Replica(View):
         Blocks past that length have none. Nodes that were come by lately count first.
         """
         length = self.length
-        inside = Ranges.of(blocks).intersection(Ranges([(0, length)]))
-        edges = {edge for start, stop in inside.pairs for edge in (start, stop - 1)}
+        edges = {
+            edge
+            for start, stop in Ranges.of(blocks).pairs
+            if start < length
+            for edge in (start, min(stop, length) - 1)
+        }
         found = {self._lowest(edge, length) for edge in edges}
         return sorted(index for index in found if index is not None)
 
     def _lowest(self, block: int, length: int) -> NodeIndex | None:
         """Return the lowest node above a block that is known, below its root."""
-        path = []
-        known = self._staging.node
-        index, width, end = 2 * block, 1, 2 * length - 2
-        while True:
-            above = index & ~(2 * width) | width
-            if above + 2 * width - 1 > end:
-                break  # this is the root, which is known anyway
-            if known(NodeIndex(index)):
-                return NodeIndex(index)
-            path.append(NodeIndex(index))
-            index, width = above, 2 * width
-        return next((node for node in path if self._node(node)), None)
+        start, stop = flat_tree.root_span(length, block)
+        levels = range((stop - start).bit_length() - 1)  # the root itself is known anyway
+        path = [NodeIndex((block >> level << level + 1) + (1 << level) - 1) for level in levels]
+        known = self._staging.known
+        for index in path:
+            if index in known:
+                return index
+        return next((index for index in path if self._node(index)), None)
 
     @property
     def conflict(self) -> ForkConflict | None:

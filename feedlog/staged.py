@@ -57,7 +57,8 @@ class Staging:
         self._lock = threading.Lock()
         self.batches: tuple[_Batch, ...] = ()
         """What waits; empty, mostly."""
-        self._known: dict[NodeIndex, TreeNode] = {}
+        self.known: dict[NodeIndex, TreeNode] = {}
+        """Nodes that were verified here lately, stored or not."""
         self._fork = 0
 
     @property
@@ -72,10 +73,6 @@ class Staging:
             if block is not None:
                 return block
         return None
-
-    def node(self, index: NodeIndex) -> TreeNode | None:
-        """Return a node that was verified here and may not be stored yet."""
-        return self._known.get(index)
 
     def add(self, verified: Verified) -> None:
         """Keep what a proof against the present head has shown."""
@@ -96,16 +93,16 @@ class Staging:
             batch.nodes.update(nodes)
             batch.runs += runs
             batch.size += sum(map(len, verified.blocks.values()))
-        if len(self._known) > MAX_KNOWN or self._fork != fork:
-            self._known = dict(batch.nodes)
+        if len(self.known) > MAX_KNOWN or self._fork != fork:
+            self.known = dict(batch.nodes)
             self._fork = fork
-        self._known.update(nodes)
+        self.known.update(nodes)
 
     def forget(self) -> None:
         """Drop everything."""
         with self._lock:
             self.batches = ()
-        self._known = {}
+        self.known = {}
 
     def flush(self, storage: Storage) -> None:
         """Write everything, or raise and forget it.

@@ -167,6 +167,9 @@ class Swarm:
 
     def _consume(self, channel: Channel, size: int) -> None:
         """Let the peer send as much again, when the limit has room for it."""
+        if self._download.rate is None:
+            channel.consume(size)
+            return
         now = self._loop.time()
         self._download.spend(size, now)
         wait = self._download.wait(now)
@@ -233,7 +236,8 @@ class Swarm:
                 if message is None:
                     break
                 channel.send(message[0], urgent=message[1])
-                self._upload.spend(len(message[0]), self._loop.time())
+                if self._upload.rate is not None:
+                    self._upload.spend(len(message[0]), self._loop.time())
         except PeerError as error:
             self._drop(peer, error)
         finally:

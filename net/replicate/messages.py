@@ -190,7 +190,8 @@ def decode(data: bytes) -> Message | None:
         if _unknown(body):
             return None
         raise DecodeError("replication message", 1, str(error)) from error
-    _check(message)
+    if not isinstance(message, Info | NoData | Cancel):
+        _check(message)
     return message
 
 

@@ -76,7 +76,7 @@ class Link:
     @property
     def urgent(self) -> int:
         """How many urgent requests it owes us."""
-        return sum(asked.urgent for asked in self.asked.values())
+        return sum(asked.urgent for asked in self.asked.values()) if self.asked else 0
 
     @property
     def usable(self) -> bool:
@@ -113,6 +113,8 @@ class Scheduler:
             if not spans:
                 break
             yield self._ask(link, spans, now, urgent=True)
+            if size(spans) < URGENT_BLOCKS:
+                break  # these were all
         while (wants.ahead or wants.bulk) and link.usable and link.pace.room > 0:
             spans = self._chunk(link) or self._tail(link, now)
             if not spans:
@@ -127,7 +129,8 @@ class Scheduler:
         self, link: Link, spans: list[Span], now: float, *, urgent: bool, extra: int = 0
     ) -> Asked:
         self._next_id += 1
-        cost = extra + size(spans) * (self.block_size + BLOCK_OVERHEAD)
+        count = spans[0][1] - spans[0][0] if len(spans) == 1 else size(spans)
+        cost = extra + count * (self.block_size + BLOCK_OVERHEAD)
         asked = Asked(
             self._next_id,
             Spans(spans),
@@ -148,10 +151,14 @@ class Scheduler:
 
     def _urgent(self, link: Link) -> list[Span]:
         """Return blocks that somebody waits for and that are not about to come."""
-        busy = self._urgent_busy
+        busy, blocked = self._urgent_busy, self.wants.blocked
         if busy != self.busy:
             busy = self._coming()
-        free = _free(self.wants.blocked, link.have, busy, link.base or 0)
+        if len(self.links) == 1 and not busy and blocked.stop - blocked.start == 1:
+            # A reader of one block after another, the usual guest.
+            index = blocked.start
+            return [(index, index + 1)] if link.offers(index) else []
+        free = _free(blocked, link.have, busy, link.base or 0)
         if len(self.links) == 1:
             return _gather(free, URGENT_BLOCKS)
         spans: list[Span] = []

@@ -199,7 +199,7 @@ def test_few_nodes_are_remembered(
     for index in range(50):
         accept(copy, theirs, index)
         copy.flush()
-        assert len(copy._staging._known) <= 8 + 2 * 8
+        assert len(copy._staging.known) <= 8 + 2 * 8
     assert list(copy) == BLOCKS
 
 
