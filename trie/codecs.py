@@ -7,7 +7,9 @@
     3       msgpack  what MessagePack    MessagePack, map keys sorted
                      can say
 
-Equal keys must give equal bytes, so the last two sort. Specified in
+Equal keys must give equal bytes, so the last two sort. What JSON has no word for becomes what
+is nearest: bytes become text in base 64, NaN and the infinities null. A hostile writer's bytes
+may nest as deep as they like: that is a `ValueError`, too. Specified in
 docs/spec/trie.md, section 2. Knows values and bytes; must not know nodes.
 """
 
@@ -46,24 +48,35 @@ def _text(value: Any) -> bytes:
     return value.encode()
 
 
-def _from_json(data: bytes) -> Any:
-    try:
-        return msgspec.json.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(str(error)) from None
+def _encoding(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    def checked(value: Any) -> bytes:
+        try:
+            return encode(value)
+        except (OverflowError, RecursionError) as error:
+            raise ValueError(str(error)) from None
+
+    return checked
 
 
-def _from_msgpack(data: bytes) -> Any:
-    try:
-        return msgspec.msgpack.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(str(error)) from None
+def _decoding(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def checked(data: bytes) -> Any:
+        try:
+            return decode(data)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise ValueError(str(error)) from None
 
+    return checked
+
+
+_to_json = _encoding(msgspec.json.Encoder(order="sorted").encode)
+_from_json = _decoding(msgspec.json.decode)
+_to_msgpack = _encoding(msgspec.msgpack.Encoder(order="sorted").encode)
+_from_msgpack = _decoding(msgspec.msgpack.decode)
 
 BYTES = Codec(0, "bytes", _plain, bytes)
 TEXT = Codec(1, "text", _text, bytes.decode)
-JSON = Codec(2, "json", msgspec.json.Encoder(order="sorted").encode, _from_json)
-MSGPACK = Codec(3, "msgpack", msgspec.msgpack.Encoder(order="sorted").encode, _from_msgpack)
+JSON = Codec(2, "json", _to_json, _from_json)
+MSGPACK = Codec(3, "msgpack", _to_msgpack, _from_msgpack)
 
 BY_NAME = {codec.name: codec for codec in (BYTES, TEXT, JSON, MSGPACK)}
 BY_NUMBER = {codec.number: codec for codec in BY_NAME.values()}

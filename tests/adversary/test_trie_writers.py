@@ -12,8 +12,18 @@ from hypothesis import strategies as st
 
 from feedlog import Feed, Store
 from trie import MalformedNode, NotATrie, Trie, TrieError, check_trie_proof, check_trie_range
+from trie.codecs import named
 from trie.header import Header
-from trie.node import DELETE, MAX_NODE_SIZE, PUT, PUT_CHUNKS, Row, encode, encode_chunk
+from trie.node import (
+    CHUNK_SIZE,
+    DELETE,
+    MAX_NODE_SIZE,
+    PUT,
+    PUT_CHUNKS,
+    Row,
+    encode,
+    encode_chunk,
+)
 from trie.nodes import Nodes
 from trie.path import Paths, digit, parting, word_of
 
@@ -152,6 +162,30 @@ def test_chunks_that_are_not_there(feed: Feed) -> None:
 def test_a_text_key_that_is_no_text(feed: Feed) -> None:
     feed.extend([HEADER.to_bytes(), node(1, b"\xff", span=2)])
     with pytest.raises(MalformedNode, match="its key is not text"):
+        list(Trie(feed))
+
+
+NESTED = {"json": b"[" * 900 + b"]" * 100, "msgpack": b"\x91" * 1000}
+BOMBS = {"json": b'{"a":' * 200_000, "msgpack": b"\x91" * 1_000_000}
+
+
+@pytest.mark.parametrize("codec", NESTED)
+def test_keys_and_values_that_nest_without_end(feed: Feed, codec: str) -> None:
+    header = Header(hash_key=HASH_KEY, keys=named(codec), values=named(codec))
+    key, bomb = NESTED[codec], BOMBS[codec]
+    chunks = [bomb[at : at + CHUNK_SIZE] for at in range(0, len(bomb), CHUNK_SIZE)]
+    blocks = [header.to_bytes(), *map(encode_chunk, chunks)]
+    run = 1, len(bomb)
+    one = named(codec).encode(1)
+    blocks.append(encode(len(blocks), PUT_CHUNKS, len(blocks) + 1, one, b"", run, ()))
+    feed.extend(blocks)
+    with pytest.raises(MalformedNode, match=f"its value is not {codec}"):
+        Trie(feed)[1]
+    with pytest.raises(MalformedNode, match=f"its value is not {codec}"):
+        check_trie_proof(feed.key, 1, Trie(feed).prove(1))
+    feed.truncate(0)
+    feed.extend([header.to_bytes(), encode(1, PUT, 2, key, b"\xc0", (0, 0), ())])
+    with pytest.raises(MalformedNode, match=f"its key is not {codec}"):
         list(Trie(feed))
 
 

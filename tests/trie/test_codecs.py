@@ -44,6 +44,13 @@ def test_what_a_codec_cannot_say_is_misuse() -> None:
         TEXT.encode(b"a")
     with pytest.raises(TypeError):
         JSON.encode(object())
+    with pytest.raises(ValueError, match="can't serialize ints"):
+        MSGPACK.encode(2**70)
+    endless: list[Any] = []
+    endless.append(endless)
+    for codec in (JSON, MSGPACK):
+        with pytest.raises(ValueError, match="recursion"):
+            codec.encode(endless)
     with pytest.raises(ValueError, match="surrogates"):
         TEXT.encode("\ud800")
     with pytest.raises(ValueError, match="'pickle' is none of bytes, text, json, msgpack"):

@@ -22,7 +22,7 @@ with Store(path, durability="relaxed") as store:
     trie = Trie(store.feed("shared"), value_codec="json")
     print("ready", flush=True)
     sys.stdin.readline()
-    won = lost = 0
+    won = deleted = 0
     for number in range(increments):
         try:
             trie.put(f"slot/{number}", name, if_absent=True)
@@ -35,11 +35,18 @@ with Store(path, durability="relaxed") as store:
                 trie.put("counter", entry.value + 1, if_version=entry.version)
                 break
             except ConditionFailed:
-                lost += 1
+                pass
+        entry = trie.entry(f"bait/{number}")
+        try:
+            if entry is not None:
+                trie.delete(f"bait/{number}", if_version=entry.version)
+                deleted += 1
+        except ConditionFailed:
+            pass
         with trie.batch() as batch:
             batch["total"] = batch["total"] + 1
             batch[f"{name}/{number}"] = number
-print(won, lost)
+print(won, deleted)
 """
 
 
@@ -49,6 +56,7 @@ def test_rivals_in_several_processes(tmp_path: Path) -> None:
         trie = Trie(store.feed("shared"), value_codec="json")
         trie["counter"] = 0
         trie["total"] = 0
+        trie.update({f"bait/{number}": "" for number in range(INCREMENTS)})
         processes = [
             subprocess.Popen(
                 [sys.executable, "-c", WRITER, str(path), f"writer{number}", str(INCREMENTS)],
@@ -71,10 +79,12 @@ def test_rivals_in_several_processes(tmp_path: Path) -> None:
             assert process.returncode == 0
         won = [int(output.split()[0]) for output in outputs]
         assert sum(won) == INCREMENTS
+        assert sum(int(output.split()[1]) for output in outputs) == INCREMENTS
+        assert trie.count("bait/") == 0
         assert trie["counter"] == trie["total"] == WRITERS * INCREMENTS
         for number, wins in enumerate(won):
             slots = [value for _, value in trie.items("slot/")]
             assert slots.count(f"writer{number}") == wins
             assert len(trie.keys(f"writer{number}/")) == INCREMENTS
-        changes = WRITERS * INCREMENTS * 3 + INCREMENTS + 2
+        changes = WRITERS * INCREMENTS * 3 + INCREMENTS * 3 + 2
         assert sum(1 for _ in trie.history()) == changes

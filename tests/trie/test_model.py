@@ -22,7 +22,7 @@ from tests.reference.trie import (
     under,
     values,
 )
-from trie import ConditionFailed, Trie, TrieProof, check_trie_proof, check_trie_range
+from trie import ConditionFailed, Sub, Trie, TrieProof, check_trie_proof, check_trie_range
 
 COMPONENTS = st.sampled_from(["", "a", "b", "aa", "ab", "\x00", "\x00\xff", "ü", "z"])
 KEYS = st.lists(COMPONENTS, min_size=1, max_size=3).map("/".join)
@@ -195,6 +195,29 @@ class TrieMachine(RuleBasedStateMachine):
         limit = data.draw(st.none() | st.integers(0, 4))
         found = [key for key, _ in self.trie.range(start, stop, reverse=reverse, limit=limit)]
         assert found == keys[:limit]
+        for at, key in enumerate(keys):
+            rest = self.trie.range(start, stop, reverse=reverse, after=key)
+            assert [key for key, _ in rest] == keys[at + 1 :]
+
+    @rule(name=COMPONENTS.filter(bool), key=KEYS, value=VALUES, prefix=PREFIXES)
+    def use_a_part(self, name: str, key: str, value: bytes, prefix: str) -> None:
+        """Write and read through a sub-database: the whole has its keys below its name."""
+        part = self.trie.sub(name)
+        version = part.put(key, value)
+        self.model.write("put", f"{name}/{key}", value, version)
+        self.model.commit(version)
+        inside = {
+            whole.removeprefix(f"{name}/"): entry
+            for whole, entry in under(self.model.state, f"{name}/").items()
+        }
+        assert dict(part) == values(inside)
+        assert len(part) == len(inside)
+        assert dict(part.items(prefix)) == values(under(inside, prefix))
+        assert part.count(prefix) == len(under(inside, prefix))
+        changes = [one for one in self.model.changes if one[1].startswith(f"{name}/")]
+        assert [f"{name}/{one.key}" for one in part.history()] == [one[1] for one in changes]
+        proof = part.prove(key)
+        assert check_trie_proof(self.feed.key, key, proof, sub=Sub(name)) == value
 
     @rule(data=st.data(), prefix=PREFIXES)
     def compare_versions(self, data: st.DataObject, prefix: str) -> None:
@@ -267,6 +290,7 @@ class TrieMachine(RuleBasedStateMachine):
                 fetched += 1
                 self.replica.apply(self.feed.prove(blocks=[missing.index], since=length))
         assert found == (self.model.items.get(key), values(under(self.model.state, prefix)))
+        assert remote.count(prefix) == len(found[1])
         assert not (hinted and fetched)
 
     @precondition(lambda self: self.feed.length)
