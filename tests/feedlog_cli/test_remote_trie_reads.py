@@ -58,7 +58,7 @@ def trie(store: Store) -> Trie:
     return trie
 
 
-Open = Callable[[Walker | None], Any]
+Open = Callable[..., Any]
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def opened(store: Store, trie: Trie) -> AsyncIterator[Open]:
     """Make a node that shares the trie with some walker, and a reader of it."""
     async with AsyncExitStack() as stack:
 
-        async def make(walker: Walker | None) -> RemoteTrie:
+        async def make(walker: Walker | None, trie: Trie = trie) -> RemoteTrie:
             sharing = Node(store, host="127.0.0.1")
             await stack.enter_async_context(sharing)
             if walker is not None:
@@ -202,6 +202,28 @@ async def test_a_history_on_an_empty_replica(
     ):
         remote = await opened(walker)
         assert await all_of(remote.history(**question)) == list(trie.history(**question))
+
+
+@pytest.mark.parametrize("bits", [1, 3, 64])
+async def test_keys_of_one_hash_are_read_from_afar(opened: Open, store: Store, bits: int) -> None:
+    """As all reads above, in the order of hashes."""
+    trie = Trie(store.feed("colliding"), hash_bits=bits, value_codec="text")
+    trie.update(KEYS)
+    version = trie.version
+    for number in range(0, 40, 4):
+        del trie[f"x/{number:02}"]
+        trie[f"y/{number:02}"] = "again"
+    for walker in (TrieHints(), None):
+        remote = await opened(walker, trie)
+        for key in ("x/00", "x/01", "y/04", "nix"):
+            assert await remote.get(key) == trie.get(key)
+        assert await remote.count("x") == 30
+        assert await all_of(remote.items()) == list(trie.items())
+        assert await all_of(remote.keys("y", after="y/07")) == list(trie.keys("y", after="y/07"))
+        assert await all_of(remote.diff(version)) == list(trie.diff(version))
+        assert await all_of(remote.history("x")) == list(trie.history("x"))
+        with pytest.raises(ValueError, match="order='key'"):
+            await all_of(remote.range("x"))
 
 
 async def test_one_round_trip_each(opened: Open, trie: Trie) -> None:
