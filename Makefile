@@ -29,10 +29,11 @@ lint: $(VENV)/.installed-test
 soak: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m soak
 
-# As long as FUZZ_SECONDS says.
-FUZZ_SECONDS ?= 600
+# Each of the two as long as FUZZ_SECONDS says.
+FUZZ_SECONDS ?= 300
 fuzz: $(VENV)/.installed-fuzz
-	$(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz replication -max_total_time=$(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz decoders -max_total_time=$(FUZZ_SECONDS)
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks

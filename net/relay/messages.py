@@ -193,7 +193,7 @@ def decode_message(body: bytes) -> Message | None:
     """
     try:
         return _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if _is_newer(body):
             return None
         raise ProtocolError(f"message of a relay does not parse: {error}") from error
@@ -203,7 +203,7 @@ def _is_newer(body: bytes) -> bool:
     try:
         fields = _tag_decoder.decode(body)
         return bool(fields) and msgspec.msgpack.decode(fields[0], type=int) not in TAGS
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
 
 

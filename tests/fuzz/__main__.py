@@ -1,6 +1,6 @@
-"""Fuzz replication with atheris, for as long as one likes.
+"""Fuzz with atheris, for as long as one likes.
 
-python -m tests.fuzz [libFuzzer's options, for example -max_total_time=60]
+python -m tests.fuzz replication|decoders [libFuzzer's options, for example -max_total_time=60]
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["net.replicate", "feedlog"]):
-    from tests.fuzz.replication import Conversations, seeds
+with atheris.instrument_imports(include=["net", "feedlog", "trie"]):
+    from tests.fuzz.decoders import Decoders
+    from tests.fuzz.replication import Conversations
 
 
 def main() -> None:
-    conversations = Conversations()
+    fuzzed = Decoders() if sys.argv.pop(1) == "decoders" else Conversations()
     with tempfile.TemporaryDirectory() as corpus:
-        for number, seed in enumerate(seeds(len(conversations.recorded))):
+        for number, seed in enumerate(fuzzed.seeds()):
             (Path(corpus) / str(number)).write_bytes(seed)
-        atheris.Setup([*sys.argv, corpus], conversations.run)
+        atheris.Setup([*sys.argv, corpus], fuzzed.run)
         atheris.Fuzz()
 
 

@@ -133,12 +133,11 @@ class Conversations:
                     break
         return bytes(message)
 
+    def seeds(self) -> list[bytes]:
+        """Return conversations that replay what was recorded, to the one side and to the other."""
+        return [bytes([2 | side, n]) for n in range(len(self.recorded)) for side in (0, 1)]
+
     def close(self) -> None:
         """Let go of the stores."""
         self.writer_store.close()
         self.store.close()
-
-
-def seeds(count: int) -> list[bytes]:
-    """Return conversations that replay what was recorded, to the one side and to the other."""
-    return [bytes([2 | side, number]) for number in range(count) for side in (0, 1)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.replication import Conversations, seeds
+from tests.fuzz.replication import Conversations
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,9 @@ def conversations() -> Iterator[Conversations]:
 
 
 def test_the_recording_is_understood(conversations: Conversations) -> None:
-    for seed in seeds(len(conversations.recorded)):
+    for seed in conversations.seeds():
         conversations.run(seed)
-    conversations.run(b"".join(seeds(len(conversations.recorded))))
+    conversations.run(b"".join(conversations.seeds()))
 
 
 @settings(max_examples=150)
