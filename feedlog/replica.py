@@ -76,6 +76,21 @@ class Replica(View):
             return super()._latest()
         return seen[1][0]
 
+    @property
+    def generation(self) -> int:
+        """The number of the store's latest commit: while it is the same, nothing has changed."""
+        return self._storage.generation()
+
+    def _have(self) -> Ranges:
+        waiting = self._staging.batches  # before the stored ones: in between it may be written
+        with self._proving() as reader:
+            head, _ = self._state(reader)
+            stored = self._log.have.ranges(reader, head.length if head else 0)
+        if not waiting:
+            return stored
+        staged = ((index, index + 1) for batch in waiting for index in batch.blocks)
+        return Ranges([*stored.pairs, *staged])
+
     def _refuse_read_only(self) -> None:
         if self._read_only:
             raise NotWritable("the store was opened read-only")

@@ -170,8 +170,7 @@ class Feeds:
         while True:
             await asyncio.sleep(POLL)
             for swarm in list(self._swarms.values()):
-                if swarm.feed.head != swarm.core.standing.head:
-                    swarm.changed()
+                swarm.poll()
 
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(coroutine)

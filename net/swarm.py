@@ -21,6 +21,7 @@ from feedlog.errors import FeedlogError
 from net.channels import Channel
 from net.connection import Connection
 from net.errors import NetError, PeerError
+from net.heap import keep_freed_buffers
 from net.intake import Intake
 from net.replicate.core import Replication
 from net.replicate.events import Event, PeerFailed
@@ -90,6 +91,7 @@ class Swarm:
         upload: Throttle | None = None,
         download: Throttle | None = None,
     ) -> None:
+        keep_freed_buffers()
         self.feed = feed
         self.core = Replication(feed, handlers=handlers)
         self.peers: dict[Session, Peer] = {}
@@ -107,6 +109,7 @@ class Swarm:
         self._closed = False
         self._waiting_size = 0
         self._unread: deque[tuple[Channel, int]] = deque()
+        self._generation = feed.generation
         self._stop_observing = feed.observe(self._observed)
 
     # Peers.
@@ -193,6 +196,15 @@ class Swarm:
         if not self._closed:
             self.core.changed(self._loop.time())
             self._settle_soon()
+
+    def poll(self) -> None:
+        """Look at the feed if anything in its store was changed: by another process, maybe."""
+        if self._closed or self.feed.purged:
+            return
+        generation = self.feed.generation
+        if generation != self._generation:
+            self._generation = generation
+            self.changed()
 
     def settle(self) -> None:
         """Do everything that is due after something has happened."""

@@ -33,6 +33,8 @@ CHUNKS = 4
 OVERTAKING = 0.02
 """Seconds that an urgent request must be expected to save, besides two round trips, before
 it asks again for what is in flight: a block that has left its sender comes twice."""
+OVERTAKEN = 64 << 10
+"""Bytes in flight that are not worth it: the rate of so little is that of our asking."""
 
 RATE_MEMORY = 8
 """Answers after which the best rate is forgotten if it was not reached again."""
@@ -126,7 +128,7 @@ class Pace:
         """Bytes in flight that come so soon that an urgent request would not come before them."""
         if self.round_trip is None or not self.rate:
             return MAX_WINDOW
-        return int(self.rate * (2 * self.round_trip + OVERTAKING))
+        return max(OVERTAKEN, int(self.rate * (2 * self.round_trip + OVERTAKING)))
 
     def time_for(self, size: int) -> float:
         """Return the seconds in which we expect `size` bytes, asked for now."""

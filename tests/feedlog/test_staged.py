@@ -51,7 +51,7 @@ def test_a_block_is_read_while_it_waits(copy: Feed, theirs: Feed) -> None:
     "read",
     [
         lambda feed: feed.has(7),
-        lambda feed: feed.have == [range(7, 8)],
+        lambda feed: feed.has(7, 8) and feed.have == [range(7, 8)] and waits(feed),
         lambda feed: feed[7:8] == [BLOCKS[7]],
         lambda feed: bool(feed.prove([7]).data),
         lambda feed: feed.snapshot()[7] == BLOCKS[7],

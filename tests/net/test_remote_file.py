@@ -104,6 +104,7 @@ async def test_reading_ahead_slides(remote: Remote, monkeypatch: pytest.MonkeyPa
         held = [remote.status().held async for _ in file]
     assert held[0] <= 64 + 2
     assert remote.status().requests < 100, "blocks come many at a time"
+    assert remote.status().wasted == 0
 
 
 async def test_the_file_is_as_it_was_opened(remote: Remote, feed: Feed) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from feedlog import Feed, KeyPair, Store
+from feedlog import Feed, KeyPair, Proof, Store
 from net.carriers.memory import memory_pair
 from net.connection import Connection
 from net.errors import ProtocolError
+from net.remote import Remote
 from net.replicate import messages
 from net.replicate.events import Event, PeerFailed
 from net.stream import accept_stream, open_stream
@@ -150,3 +153,48 @@ async def test_a_change_of_the_feed_is_noticed_from_any_thread(
     swarm = make_swarm(*source)
     await asyncio.to_thread(source[0].append, b"new")
     await until(lambda: swarm.core.standing.length == 101)
+
+
+STORING = """
+import sys
+from pathlib import Path
+from feedlog import Proof, Store
+
+path, key, proof = sys.argv[1:]
+with Store(path) as store:
+    store.feed(key=bytes.fromhex(key)).apply(Proof.from_bytes(Path(proof).read_bytes()))
+"""
+
+
+async def store_elsewhere(path: Path, feed: Feed, proof: Proof) -> None:
+    """Store what a proof shows in another process, which has the same store open."""
+    file = path / "proof"
+    file.write_bytes(proof.to_bytes())
+    arguments = ["-c", STORING, str(path), feed.key.hex(), str(file)]
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments)
+    assert await process.wait() == 0
+
+
+async def test_blocks_that_another_process_has_stored_are_had_and_told(
+    make_swarm: Callable[..., Swarm], connect: Connect, source: tuple[Feed, Store], tmp_path: Path
+) -> None:
+    there = Store.memory()
+    with Store(tmp_path) as here:
+        replica, reader = here.feed(key=source[0].key), there.feed(key=source[0].key)
+        replica.apply(source[0].prove())
+        ours, theirs = make_swarm(replica, here), make_swarm(reader, there)
+        remotes = [Remote(swarm, closed=lambda _remote: None) for swarm in (ours, theirs)]
+        theirs.core.following = True
+        await connect(ours, theirs)
+        await remotes[1].update()
+        gets = [asyncio.ensure_future(remote.get(7, timeout=20)) for remote in remotes]
+        proof = source[0].prove([7], since=100, length=100, signed=False)
+        await store_elsewhere(tmp_path, replica, proof)
+        ours.poll()
+        assert await asyncio.gather(*gets) == [source[0][7]] * 2
+        source[0].append(b"new")
+        await store_elsewhere(tmp_path, replica, source[0].prove([100], since=100))
+        ours.poll()
+        await until(lambda: theirs.core.standing.length == 101)
+        ours.poll()
+        ours.close()
