@@ -257,16 +257,15 @@ class Feed(Replica):
 
     def _writing(self, writer: Writer) -> tuple[Manifest, _Tail]:
         """Return the end of the feed for a change by its writer."""
+        manifest, tail = self.manifest, self._tail
+        if manifest and tail and tail.commit is not None and tail.commit == writer.base:
+            return manifest, tail
         self._refuse_read_only()
-        manifest = self.manifest
         if manifest is None or not self.writable:
             needed = (
                 f"{manifest.quorum} of its signers' secret keys" if manifest else "its manifest"
             )
             raise NotWritable(f"feed {self.id} cannot be written here: {needed} would be needed")
-        tail = self._tail
-        if tail is not None and tail.commit is not None and tail.commit == writer.base:
-            return manifest, tail
         catalog.require_feed(writer, self._log.number, self.key)
         entry = self._log.last_entry(writer)
         if tail is None or tail.entry != entry:

@@ -64,7 +64,7 @@ class HashSuite:
 
     def tree(self, roots: Iterable[bytes]) -> bytes:
         """Hash the roots from left to right, as `described_root` gives them: `H(2 || roots)`."""
-        return self.digest(TREE + b"".join(roots))
+        return self.new(TREE + b"".join(roots)).digest()
 
 
 BLAKE3 = HashSuite(1, "blake3", blake3)

@@ -50,6 +50,8 @@ class Run:
 
     def column(self, block: int) -> list[TreeNode]:
         """Return the nodes that one of the blocks completes, its leaf first."""
+        if self.stop - self.start == 1:
+            return [(sizes[0], hashes[0]) for _, sizes, hashes in self.levels]
         column = []
         for level, (left, sizes, hashes) in enumerate(self.levels):
             if block + 1 & (1 << level) - 1:
@@ -70,27 +72,25 @@ class Run:
 class Roots:
     """The roots of the first `length` blocks of a feed."""
 
-    __slots__ = ("_described", "length", "nodes", "suite")
+    __slots__ = ("_described", "byte_length", "length", "nodes", "suite")
 
     def __init__(self, suite: HashSuite, length: int = 0, nodes: Sequence[TreeNode] = ()) -> None:
         """Take the roots of `length` blocks from left to right."""
         self.suite = suite
         self.length = length
         self.nodes = list(nodes)
+        self.byte_length = sum([size for size, _ in self.nodes])
+        """Bytes of all blocks together."""
         self._described: list[bytes] = []
         """What the tree's hash says of the first roots; most of them outlive an append."""
         assert len(self.nodes) == length.bit_count(), "roots do not tile the feed"
 
     def copy(self) -> Roots:
         """Return roots that can grow on their own."""
-        copy = Roots(self.suite, self.length, self.nodes)
-        copy._described = self._described.copy()
+        copy = object.__new__(Roots)
+        copy.suite, copy.length, copy.byte_length = self.suite, self.length, self.byte_length
+        copy.nodes, copy._described = self.nodes.copy(), self._described.copy()
         return copy
-
-    @property
-    def byte_length(self) -> int:
-        """Bytes of all blocks together."""
-        return sum([size for size, _ in self.nodes])
 
     def tree_hash(self) -> bytes:
         """Return the hash (32 bytes) that a head signs."""
@@ -113,6 +113,7 @@ class Roots:
         levels: list[Level] = []
         lasting: list[TreeNode] = []
         sizes, hashes = _leaves(self.suite, blocks)
+        self.byte_length += sum(sizes)
         while sizes:
             levels.append((left, sizes, hashes))
             if left & 1:
@@ -130,6 +131,7 @@ class Roots:
         """Append one block: for its two hashes, the lists of `extend` would cost as much again."""
         start, new, nodes = self.length, self.suite.new, self.nodes
         size = len(block)
+        self.byte_length += size
         digest = new(LEAF + size.to_bytes(8, "little") + block).digest()
         levels: list[Level] = [(start, [size], [digest])]
         carry = start
