@@ -2,8 +2,9 @@
 
 The question is whether a lookup touches O(log n) blocks. What a lookup touches is counted as a
 reader who has nothing would count it: on an empty replica, each block that the lookup lacks is
-proven and applied, until it ends. The peers take part up to 10,000 keys, and count the blocks that
-a database reads that was just opened. `benchmarks/pictures.py` draws the curves.
+proven and applied, until it ends. The peers count the blocks that a database reads that was just
+opened. hyperbee keeps keys in order, which tries do when they are made so: both kinds are asked.
+`benchmarks/pictures.py` draws the curves.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from benchmarks.report import Answer, Figure
 from benchmarks.trie_put import entries
 from feedlog import BlockMissing, Feed, Store
 from trie import Trie
+from trie.header import Order
 
 BATCH = 10_000
 SAMPLE = 50
@@ -28,8 +30,8 @@ SAMPLE = 50
 PUTS = 500
 """Keys that are added one at a time in the end."""
 
-PEERS_UP_TO = 10_000
-"""Keys beyond which the peers take minutes to fill."""
+PEERS_UP_TO = {"hypertrie": 100_000, "hyperbee": 1_000_000}
+"""Keys beyond which a peer takes longer than minutes: hypertrie about 20 for a million."""
 
 UNITS = {
     "blocks per cold get": "blocks",
@@ -60,13 +62,13 @@ def cold_get(feed: Feed, key: str) -> list[bytes]:
                 return needed
 
 
-def measure(path: Path, count: int) -> dict[str, float]:
+def measure(path: Path, count: int, order: Order) -> dict[str, float]:
     """Build a trie of `count` keys and say what its operations cost."""
     rng = Random(count)
     given = entries(count)
     keys = [key for key, _ in rng.sample(given, min(count, 5000))]
     with Store(path, durability="relaxed") as store:
-        trie = Trie(store.feed("trie"))
+        trie = Trie(store.feed("trie"), order=order)
         start = perf_counter()
         for first in range(0, count, BATCH):
             with trie.batch() as batch:
@@ -111,10 +113,8 @@ def measure(path: Path, count: int) -> dict[str, float]:
 
 def peers_of(bench: Bench, count: int) -> dict[str, tuple[Figure, ...]]:
     """What hypertrie and hyperbee say of the same, as far as they have it, by what it is."""
-    if count > PEERS_UP_TO:
-        return {}
     figures: dict[str, tuple[Figure, ...]] = {}
-    for who in ("hypertrie", "hyperbee"):
+    for who in (who for who, most in PEERS_UP_TO.items() if count <= most):
         for figure in bench.peer("trie_growth.js", who, count=count):
             said = {"blocks per cold get": figure.median, **figure.facts}
             for what, value in said.items():
@@ -128,11 +128,14 @@ def run(bench: Bench) -> Iterator[Answer]:
     for count in (100, 1000) if bench.quick else (1000, 10_000, 100_000, 1_000_000):
         peers = peers_of(bench, count)
         with bench.directory() as path:
-            for what, value in measure(path, count).items():
-                figure = Figure("feedlog", UNITS[what], (value,), facts={"keys": count})
-                yield Answer(
-                    f"trie of {count} keys: {what}",
-                    figure,
-                    peers.get(what, ()),
-                    lower_is_better=not UNITS[what].endswith("/s"),
-                )
+            by_hash = measure(path / "hash", count, "hash")
+            by_key = measure(path / "key", count, "key")
+        for what, unit in UNITS.items():
+            ours = Figure("feedlog", unit, (by_hash[what],), facts={"keys": count})
+            ordered = Figure("feedlog in key order", unit, (by_key[what],), facts={"keys": count})
+            yield Answer(
+                f"trie of {count} keys: {what}",
+                ours,
+                (ordered, *peers.get(what, ())),
+                lower_is_better=not unit.endswith("/s"),
+            )
