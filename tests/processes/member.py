@@ -3,7 +3,8 @@
     python -m tests.processes.member STORE HOST BOOTSTRAP UPLOAD-LIMIT
 
 In:  ["write", [sizes]]  ["truncate", n]  ["follow", key]  ["download", start, stop]
-     ["get", i, seconds]  ["cut"]  ["state"]  ["quic_only"]  ["identity"]  ["ways"]
+     ["get", i, seconds]  ["cut"]  ["stall", seconds]  ["state"]  ["quic_only"]  ["identity"]
+     ["ways"]
 Out: the address first, then one line for each command; a download reports its progress in lines.
 What follows a feed downloads all of it, also what comes, and shares it.
 """
@@ -15,6 +16,7 @@ import contextlib
 import json
 import random
 import sys
+import time
 from typing import Any
 
 from feedlog import Feed, Store
@@ -79,6 +81,11 @@ class Member:
         for connection in connections:
             connection.stream.abort()
         return len(connections)
+
+    async def stall(self, seconds: float) -> bool:
+        """Do nothing for a time, as on a machine with too much to do."""
+        asyncio.get_running_loop().call_soon(time.sleep, seconds)
+        return True
 
     async def quic_only(self) -> bool:
         """Accept no TCP connections any more, as behind a firewall."""

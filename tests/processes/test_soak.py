@@ -1,4 +1,4 @@
-"""Random kills, restarts, cuts and silences of real processes, until every replica is equal.
+"""Random kills, restarts, cuts, delays and silences of real processes; in the end all are equal.
 
 `FEEDLOG_SOAK_SECONDS` sets the length, five minutes by default, and `FEEDLOG_SOAK_SEED` the
 order of what happens. A router process that nobody touches keeps the DHT alive.
@@ -57,7 +57,7 @@ class Network:
         """Do one random thing."""
         name = self.rng.choice(self.names)
         what = self.rng.choices(
-            ["write", "kill", "cut", "silence", "truncate"], [10, 4, 3, 3, 0.5]
+            ["write", "kill", "cut", "delay", "silence", "truncate"], [10, 4, 3, 3, 3, 0.5]
         )[0]
         if what in {"write", "truncate"}:
             name = "writer"
@@ -80,6 +80,8 @@ class Network:
             del self.up[name]
         elif what == "cut":
             process.ask("cut")
+        elif what == "delay":
+            process.ask("stall", self.rng.uniform(0.05, 1.5))
         else:
             self.silent.add(name)
             process.signal(signal.SIGSTOP)
