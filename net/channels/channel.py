@@ -88,32 +88,27 @@ class Owner(Protocol):
 class SendLane:
     """Messages of one urgency, on their way out."""
 
+    __slots__ = ("_offset", "messages")
+
     def __init__(self) -> None:
-        self._messages: deque[bytes] = deque()
+        self.messages: deque[bytes] = deque()
         self._offset = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._messages)
-
-    def push(self, message: bytes) -> None:
-        """Queue a message."""
-        self._messages.append(message)
 
     def take(self, limit: int) -> tuple[bytes | memoryview, bool]:
         """Return at most `limit` bytes of the oldest message, and whether more of it follows."""
-        message = self._messages[0]
+        message = self.messages[0]
         start = self._offset
         end = start + limit
         if end < len(message):
             self._offset = end
             return memoryview(message)[start:end], True
-        self._messages.popleft()
+        self.messages.popleft()
         self._offset = 0
         return (memoryview(message)[start:] if start else message), False
 
     def clear(self) -> None:
         """Forget everything."""
-        self._messages.clear()
+        self.messages.clear()
         self._offset = 0
 
 
@@ -222,7 +217,7 @@ class Channel:
             raise ValueError(f"message has {size} bytes, limits 1 and {MAX_MESSAGE}")
         if self.queued + size > SEND_LIMIT:
             raise RuntimeError(f"{self.queued} bytes queued, limit {SEND_LIMIT}: heed `writable`")
-        (self._urgent if urgent else self._bulk).push(bytes(message))
+        (self._urgent if urgent else self._bulk).messages.append(bytes(message))
         self.queued += size
         if self.queued > SEND_HIGH:
             self._blocked = True
@@ -254,8 +249,8 @@ class Channel:
     def sendable(self, *, urgent: bool) -> bool:
         """Tell whether a fragment of the lane may be sent now."""
         if urgent:
-            return bool(self._urgent) and self.credit > 0
-        return bool(self._bulk) and self.credit > URGENT_RESERVE
+            return self.credit > 0 and bool(self._urgent.messages)
+        return self.credit > URGENT_RESERVE and bool(self._bulk.messages)
 
     def take(self, *, urgent: bool) -> tuple[bytes | memoryview, bool, bool]:
         """Return the next fragment of a lane, whether more follow, and if the queue drained."""

@@ -27,9 +27,8 @@ class Schedule:
     def add(self, channel: Channel) -> None:
         """Let the channel stand in each line in which it has something to send."""
         for urgent in (True, False):
-            standing = self._standing[urgent]
-            if channel.number not in standing and channel.sendable(urgent=urgent):
-                standing.add(channel.number)
+            if channel.sendable(urgent=urgent) and channel.number not in self._standing[urgent]:
+                self._standing[urgent].add(channel.number)
                 self._lines[urgent].append(channel)
 
     def next(self) -> tuple[Channel, bool] | None:

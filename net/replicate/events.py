@@ -11,7 +11,7 @@ from net.replicate.session import Query, Session
 from net.replicate.spans import Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one comes with every proof, and freezing it would cost as much again
 class BlocksStored:
     """Blocks are held now that were not."""
 

@@ -140,7 +140,7 @@ class Cancel(msgspec.Struct, array_like=True, tag=5, frozen=True):
     id: Id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every answer, and freezing it would cost as much again
 class Data:
     """A proof that answers a request, or a part of it; `PUSH` for one that was not asked for."""
 

@@ -136,7 +136,8 @@ class Serving:
         since, length = waiting.base or _base(self._standing, request)
         if waiting.base is None and request.hint is not None:
             self._add_hinted(waiting, request.hint, length)
-        waiting.spans.remove(length, messages.MAX_LENGTH)
+        if waiting.spans.stop > length:
+            waiting.spans.remove(length, messages.MAX_LENGTH)
         first = waiting.base is None
         waiting.base = (length, length)  # what follows builds on what the first record shows
         signed = length != since or not length or (first and self._is_newer(request))
@@ -144,8 +145,9 @@ class Serving:
         blocks = self._part(waiting) if waiting.spans else []
         if not blocks and bare and not (first and signed):
             raise _Refused(messages.MISSING if request.runs else messages.CURRENT)
+        ranges = list(itertools.starmap(range, blocks))
         proof = self._feed.prove(
-            itertools.chain.from_iterable(itertools.starmap(range, blocks)),
+            ranges[0] if len(ranges) == 1 else itertools.chain.from_iterable(ranges),
             since=since,
             length=length,
             signed=signed,

@@ -88,6 +88,10 @@ class Spans:
         """Remove [start, stop)."""
         if start >= stop or not self._starts or start >= self._stops[-1]:
             return
+        if start <= self._starts[0] and self._stops[-1] <= stop:
+            self._starts.clear()
+            self._stops.clear()
+            return
         low = bisect_right(self._stops, start)
         high = bisect_left(self._starts, stop)
         if low >= high:
