@@ -50,6 +50,7 @@ from net.dht.records import Announcement, fitting
 from net.dht.responder import Responder
 from net.dht.routing import Table
 from net.dht.schedule import Schedule
+from net.dht.sealing import Seal
 from net.dht.storage import PER_TOPIC
 from net.dht.suspects import Suspects
 from net.punch.classify import classify
@@ -86,6 +87,7 @@ class DhtCore:
         ephemeral: bool = False,
         introductions: bool = False,
         own: Callable[[Address], bool] | None = None,
+        network_key: bytes | None = None,
     ) -> None:
         self.id = node_id(node_key.public_key)
         self.table = Table(self.id)
@@ -95,8 +97,10 @@ class DhtCore:
         self._rng = rng
         self._families = families
         self._sender = b"" if ephemeral else self.id
-        self._responder = Responder(node_key, self.table, secret, rng)
-        self._exchange = Exchange(rng, self.counters)
+        seal = None if network_key is None else Seal(network_key, rng)
+        self._exchange = Exchange(rng, self.counters, seal)
+        largest = self._exchange.largest
+        self._responder = Responder(node_key, self.table, secret, rng, largest=largest)
         self._own = own
         self._acquaintance = Acquaintance(self.table, self._exchange, self._sender, rng)
         self._schedule = Schedule()
@@ -125,7 +129,7 @@ class DhtCore:
             address = canonical(address)
             message = self._exchange.receive(data, address, now)
             if isinstance(message, Request):
-                self._receive_request(message, len(data), address, now)
+                self._receive_request(message, address, now)
             elif message is not None:
                 self._receive_response(*message, now)
         except (DecodeError, ValueError):
@@ -260,12 +264,14 @@ class DhtCore:
 
     # -- what arrives -----------------------------------------------------------------
 
-    def _receive_request(self, request: Request, size: int, address: Address, now: float) -> None:
+    def _receive_request(self, request: Request, address: Address, now: float) -> None:
         if isinstance(request.arguments, Introduce | Introduced):
-            if not self._carry(request, size, address, now):
+            if not self._carry(request, address, now):
                 return
         else:
-            answer, code = self._responder.answer(request, size, address, now, self._unix(now))
+            answer, code = self._responder.answer(
+                request, request.size, address, now, self._unix(now)
+            )
             self.counters[f"refused {code.name}" if code else "answered"] += 1
             if answer is None:
                 self.counters["answer too large"] += 1
@@ -274,7 +280,7 @@ class DhtCore:
         self._suspects.clear(address)
         self._acquaintance.came(request.arguments.sender, address, now)
 
-    def _carry(self, request: Request, size: int, address: Address, now: float) -> bool:
+    def _carry(self, request: Request, address: Address, now: float) -> bool:
         """Do what a request that carries a message asks for; False when it is not answered."""
         arguments, asker = request.arguments, Asker(address, request.message_id)
         code: Code | None
@@ -282,10 +288,12 @@ class DhtCore:
             code = Code.BUSY  # said by silence: what is refused here costs nothing more
         elif isinstance(arguments, Introduce):
             proven = self._responder.proven(arguments.token, address, now)
-            code = self._messenger.introduce(arguments, size, asker, proven, now, self._unix(now))
+            code = self._messenger.introduce(
+                arguments, request.size, asker, proven, now, self._unix(now)
+            )
         else:
             assert isinstance(arguments, Introduced), "no other request carries a message"
-            code = self._messenger.introduced(arguments, size, asker, now)
+            code = self._messenger.introduced(arguments, request.size, asker, now)
         if code is None:
             self.counters["not ours to carry"] += 1
         else:

@@ -17,6 +17,7 @@ import msgspec
 from net.addresses import Address
 from net.dht.calls import Call, Calls
 from net.dht.messages import (
+    MAX_DATAGRAM,
     MESSAGE_ID_SIZE,
     Arguments,
     Body,
@@ -31,19 +32,26 @@ from net.dht.messages import (
     encode_response,
 )
 from net.dht.round_trips import RoundTrips
+from net.dht.sealing import OVERHEAD, Seal
 
 
 class Exchange:
     """The datagrams of one node."""
 
-    def __init__(self, rng: Random, counters: Counter[str]) -> None:
+    def __init__(self, rng: Random, counters: Counter[str], seal: Seal | None = None) -> None:
         self._rng = rng
         self._counters = counters
+        self._seal = seal
         self._calls = Calls()
         self.round_trips = RoundTrips()
         self.hidden = False
         """Whether requests leave out who we are: then nobody takes us for a contact."""
         self._outbox: list[tuple[bytes, Address]] = []
+
+    @property
+    def largest(self) -> int:
+        """The most bytes that an answer may have before it is sealed."""
+        return MAX_DATAGRAM - (OVERHEAD if self._seal is not None else 0)
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -67,7 +75,7 @@ class Exchange:
         self._calls.begin(
             Call(message_id, address, arguments, contact, operation, now, now + timeout)
         )
-        self._outbox.append((encode_request(message_id, arguments), address))
+        self.send(encode_request(message_id, arguments), address)
         return message_id
 
     def answer(self, message_id: bytes, address: Address, body: Body, code: Code = Code.OK) -> None:
@@ -76,13 +84,13 @@ class Exchange:
 
     def send(self, data: bytes, address: Address) -> None:
         """Send a datagram that is made already."""
-        self._outbox.append((data, address))
+        self._outbox.append((data if self._seal is None else self._seal.seal(data), address))
 
     def receive(
         self, data: bytes, address: Address, now: float
     ) -> Request | tuple[Call, Response] | None:
         """Read a datagram; None for an answer that nobody waits for. Raises `DecodeError`."""
-        message = decode_datagram(data)
+        message = decode_datagram(data if self._seal is None else self._seal.open(data))
         if isinstance(message, Request):
             return message
         call = self._calls.match(message.message_id, address)

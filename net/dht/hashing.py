@@ -23,6 +23,7 @@ RELAY_TOPIC_CONTEXT = b"feedlog dht relay topic v1\x00"
 ANNOUNCEMENT_CONTEXT = b"feedlog dht announcement v1\x00"
 PING_CONTEXT = b"feedlog dht ping v1\x00"
 TICKET_CONTEXT = b"feedlog dht ticket v1\x00"
+SEALING_CONTEXT = b"feedlog dht sealing key v1\x00"
 WAY_CONTEXT = b"feedlog dht way v1\x00"
 
 
@@ -89,3 +90,8 @@ def introduction_ticket(secret: bytes, address: bytes) -> bytes:
     The context makes it differ from the token that the same node gives to the same address.
     """
     return blake3(TICKET_CONTEXT + address, key=secret).digest(TOKEN_SIZE)
+
+
+def sealing_key(network_key: bytes) -> bytes:
+    """Return the key (32 bytes) that seals the datagrams of a network of one's own."""
+    return blake3(SEALING_CONTEXT, key=network_key).digest()

@@ -210,6 +210,8 @@ class Request(NamedTuple):
 
     message_id: bytes
     arguments: Arguments
+    size: int = 0
+    """Bytes of the datagram: what the answer is measured by."""
 
 
 class Response(NamedTuple):
@@ -300,7 +302,7 @@ def decode_datagram(data: bytes) -> Request | Response:
         arguments = _decode(decoder, envelope.arguments)
         if len(arguments.sender) not in (0, ID_SIZE):
             raise DecodeError("dht request", HEADER_SIZE, "a sender has 0 or 20 bytes")
-        return Request(message_id, arguments)
+        return Request(message_id, arguments, len(data))
     if data[1] == RESPONSE:
         answer = _decode(_response_envelope, payload)
         return Response(

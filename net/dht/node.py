@@ -52,6 +52,7 @@ class DhtNode:
     `ephemeral` nodes ask but do not offer themselves as contacts: for short commands. Nor do
     those that others see at an address which is not of this machine, unless they are `public`:
     reached by everybody all the same, through a port that a router or a cloud forwards.
+    With a `network_key` (32 bytes) it speaks only with nodes that have the same.
     `on_introduction` is given the messages that others send to us through those who hold our
     announcements, and returns the answer (at most 512 bytes) or None for silence.
     """
@@ -66,6 +67,7 @@ class DhtNode:
         node_key: KeyPair | None = None,
         ephemeral: bool = False,
         public: bool = False,
+        network_key: bytes | None = None,
         on_introduction: OnIntroduction | None = None,
     ) -> None:
         self.bootstrap = tuple(bootstrap)
@@ -90,6 +92,7 @@ class DhtNode:
             ephemeral=ephemeral,
             introductions=on_introduction is not None,
             own=None if public or ephemeral else self._is_own,
+            network_key=network_key,
         )
 
     async def start(self) -> int:

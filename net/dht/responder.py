@@ -17,6 +17,7 @@ from net.addresses import Address, family, pack_address, reach
 from net.dht.hashing import TOKEN_SIZE, node_id, ping_signable, way_signable
 from net.dht.limits import RateLimit
 from net.dht.messages import (
+    MAX_DATAGRAM,
     MAX_NODES,
     MAX_RECORDS,
     Announce,
@@ -40,7 +41,15 @@ PONG_SIZE = 152
 class Responder:
     """Answers requests from the table and the store of one node."""
 
-    def __init__(self, node_key: KeyPair, table: Table, secret: bytes, rng: Random) -> None:
+    def __init__(
+        self,
+        node_key: KeyPair,
+        table: Table,
+        secret: bytes,
+        rng: Random,
+        *,
+        largest: int = MAX_DATAGRAM,
+    ) -> None:
         self.store = RecordStore()
         self._id = node_id(node_key.public_key)
         self._node_key = node_key
@@ -48,13 +57,14 @@ class Responder:
         self._tokens = Tokens(secret)
         self._rng = rng
         self._rate = RateLimit()
+        self._largest = largest
 
     def answer(
         self, request: Request, size: int, address: Address, now: float, unix: float
     ) -> tuple[bytes | None, Code]:
         """Return the datagram to send back, None if it would be too large, and what it says."""
         arguments, code = request.arguments, Code.OK
-        budget = answer_budget(size)
+        budget = min(self._largest, answer_budget(size))
         answer: bytes | None
         if not self.allow(address, now):
             code = Code.BUSY

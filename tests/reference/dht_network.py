@@ -45,6 +45,7 @@ class Network:
     now: float = 1000.0
     parties: dict[Address, Party] = field(default_factory=dict)
     sent: int = 0
+    network_key: bytes | None = None
     introductions: list[tuple[Address, Introduction]] = field(default_factory=list)
     tap: Callable[[bytes, Address, Address], None] | None = None
 
@@ -71,6 +72,7 @@ class Network:
             families=frozenset((4, 6)),
             ephemeral=ephemeral,
             own=own,
+            network_key=self.network_key,
         )
 
     def place(self, party: Party, address: Address | None = None) -> Address:

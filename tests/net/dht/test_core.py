@@ -14,13 +14,14 @@ from net.addresses import Address
 from net.dht.core import UPKEEP, DhtCore
 from net.dht.events import Finished
 from net.dht.hashing import node_id
-from net.dht.messages import Code
+from net.dht.messages import MAX_DATAGRAM, Code
 from net.dht.operations import PING_AGAIN
 from net.dht.publications import NEWCOMER_AFTER, RENEW_AFTER, RETRY_AFTER
 from net.dht.query import SOFT_TIMEOUT
 from net.dht.records import MAX_LIFETIME, sign_announcement
 from net.dht.round_trips import LEAST_PATIENCE
 from net.dht.schedule import MAX_OPERATIONS
+from net.dht.sealing import HEAD
 from tests.reference.dht_network import UNIX, Network, address_of
 
 TOPIC = bytes(range(20))
@@ -412,3 +413,25 @@ def test_an_announcement_that_somebody_else_signed_is_held_like_our_own() -> Non
     record = sign_announcement(owner, TOPIC, [HERE], seq=1, expiry=expiry)
     assert network.finish(address, core.publish(record, network.now)).stored == 8
     assert lookup(network, nodes[7]) == [owner.public_key]
+
+
+def test_a_network_of_ones_own_works_like_any_and_its_datagrams_are_no_larger() -> None:
+    network = Network(26, loss=0.02, network_key=bytes(range(32)))
+    nodes = network.build(30)
+    sent: list[bytes] = []
+    network.tap = lambda data, *_: sent.append(data)
+    for core, address in nodes[3:11]:  # answers as large as they get
+        places = [("9.9.9.9", port) for port in range(4000, 4008)]
+        assert network.finish(address, core.announce(TOPIC, places, network.now)).stored == 8
+    assert len(lookup(network, nodes[20])) == 8
+    assert 1100 < max(map(len, sent)) <= MAX_DATAGRAM
+    assert all(data[:2] == HEAD and TOPIC not in data for data in sent)
+    network.tap, network.network_key = None, None
+    stranger = network.core()
+    address = network.place(stranger)
+    end = network.finish(address, stranger.join([nodes[0][1]], network.now))
+    assert (end.answers, len(stranger.table)) == (0, 0)
+    for data in sent:  # what it has overheard draws answers that it cannot read
+        network.send(data, address, nodes[0][1])
+    network.run(network.now + 5)
+    assert stranger.counters["answered"] == len(stranger.table) == 0

@@ -35,6 +35,7 @@ from net.dht.messages import (
 from net.dht.records import parse_announcement, sign_announcement
 from net.dht.responder import Responder
 from net.dht.routing import Table
+from net.dht.sealing import Seal
 
 ROOT = Path(__file__).parent.parent.parent.parent
 EXAMPLE = json.loads((ROOT / "tests/vectors/dht_example.json").read_text())
@@ -49,7 +50,16 @@ SECRET = bytes(range(96, 128))
 TICKET_SECRET = bytes(range(200, 232))
 DISCOVERY_KEY = bytes(range(128, 160))
 MESSAGE_ID = bytes(range(160, 180))
+NETWORK_KEY, NONCE = bytes(range(64)[32:]), bytes(range(100, 124))
 NOW, UNIX = 1500.0, 1_800_000_000
+
+
+class Nonce(Random):
+    """Draws the nonce of the example."""
+
+    def randbytes(self, n: int) -> bytes:
+        assert n == len(NONCE)
+        return NONCE
 
 
 def example() -> dict[str, str]:
@@ -106,6 +116,7 @@ def example() -> dict[str, str]:
             MESSAGE_ID, Introduced(node_id(NODE.public_key), ticket, topic, message)
         ),
         "answer to the introduction": encode_response(MESSAGE_ID, NODE_AT, reply),
+        "sealed ping": Seal(NETWORK_KEY, Nonce(0)).seal(encode_request(MESSAGE_ID, ping)),
         "refusal": encode_response(MESSAGE_ID, ALICE_AT, None, Code.STALE),
     }
     return {name: value.hex() for name, value in values.items()}
@@ -136,5 +147,8 @@ def test_the_vectors_verify() -> None:
     arguments = announce.arguments
     way = way_signable(node_id(NODE.public_key), arguments.token, arguments.ticket, raw[-64:])
     assert verify(ALICE.public_key, way, arguments.proof)
+    sealed = bytes.fromhex(EXAMPLE["values"]["sealed ping"])
+    opened = Seal(NETWORK_KEY, Random(0)).open(sealed)
+    assert opened.hex() == EXAMPLE["values"]["ping"]
     for name in ("ping", "lookup", "announce", "introduce", "introduced", "refusal"):
         decode_datagram(bytes.fromhex(EXAMPLE["values"][name]))

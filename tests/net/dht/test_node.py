@@ -15,8 +15,10 @@ from net.addresses import RelayAddress, parse_address
 from net.carriers.udp import UdpSocket
 from net.contacts import KeptContacts
 from net.dht.hashing import feed_topic, peer_topic
+from net.dht.messages import Lookup, Ping, encode_request
 from net.dht.node import DhtNode
 from net.dht.records import sign_announcement
+from net.dht.sealing import Seal
 from net.discovery import Introducer, PeerAddress
 from net.errors import ClosedError, DeadlineError, NetError, NotFound
 from net.punch.classify import NatClass, NatReport
@@ -281,3 +283,28 @@ async def test_announcements_of_others_are_passed_on_as_they_were_signed(
     assert await relay.publish(record) == 1
     (found,) = [one async for one in relay.records(TOPIC)]
     assert found == record
+
+
+async def test_who_has_no_network_key_gets_no_answer_at_all(start_node: StartNode) -> None:
+    key = bytes(range(32))
+    first = await start_node(network_key=key)
+    second = await start_node([first.address], network_key=key)
+    assert await second.announce(TOPIC, [HERE]) == 1
+    assert [peer.addresses for peer in await everything(first, TOPIC)] == [(HERE,)]
+    heard: list[bytes] = []
+    stranger = await UdpSocket.open("127.0.0.1")
+    stranger.attach(range(256), lambda datagrams: heard.extend(data for data, _ in datagrams))
+    host, port = first.address.split(":")
+    for arguments in (Ping(bytes(20)), Lookup(bytes(20), TOPIC), Lookup(b"", TOPIC)):
+        stranger.send(encode_request(bytes(20), arguments), (host, int(port)))
+        sealed = Seal(bytes(32), random.Random(1)).seal(encode_request(bytes(20), arguments))
+        stranger.send(sealed, (host, int(port)))
+    for other in (None, bytes(32)):
+        with pytest.raises(NetError, match="no bootstrap node answered"):
+            await start_node([first.address], network_key=other)
+    assert heard == []
+    assert len(first.contacts) == 1
+    assert first.counters["malformed"] >= 6
+    stranger.close()
+    with pytest.raises(ValueError, match="32 bytes, not 3"):
+        await start_node(network_key=b"key")
