@@ -13,6 +13,9 @@ from blake3 import blake3
 IDENTITY_CONTEXT = b"feedlog v1 noise identity"
 CAPABILITY_CONTEXT = b"feedlog v1 channel capability"
 PROLOGUE_CONTEXT = b"feedlog v1 noise prologue"
+MOVING_KEY_CONTEXT = b"feedlog v1 moving key"
+MOVING_NAME_CONTEXT = b"feedlog v1 moving name"
+MOVING_PROOF_CONTEXT = b"feedlog v1 moving proof"
 
 INITIATOR = b"\x00"
 RESPONDER = b"\x01"
@@ -44,3 +47,21 @@ def capability(feed_key: bytes, handshake_hash: bytes, initiator: bool) -> bytes
     """
     message = CAPABILITY_CONTEXT + role(initiator) + handshake_hash
     return blake3(message, key=feed_key).digest()
+
+
+def moving_key(initiator_key: bytes, responder_key: bytes) -> bytes:
+    """Return what only the two ends of a stream hold, from the keys of its two directions."""
+    return blake3(MOVING_KEY_CONTEXT + initiator_key + responder_key).digest()
+
+
+def moving_name(key: bytes) -> bytes:
+    """Return the 16 bytes by which one end tells the other which stream shall move."""
+    return blake3(MOVING_NAME_CONTEXT, key=key).digest(16)
+
+
+def moving_proof(key: bytes, handshake_hash: bytes, initiator: bool) -> bytes:
+    """Return one end's proof that a stream goes on over the one with that handshake hash.
+
+    Bound to the new stream and to the side in the old one: no proof serves twice, nor back.
+    """
+    return blake3(MOVING_PROOF_CONTEXT + role(initiator) + handshake_hash, key=key).digest()

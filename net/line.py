@@ -13,11 +13,19 @@ Must not know what the bytes mean, or which of its owner's lines it is.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from net.carriers.base import Carrier
 from net.errors import NetError, PeerError
-from net.noise import DataReceived, Established, NoiseSession, PeerIdentified, StreamEnded
+from net.noise import (
+    DataReceived,
+    Established,
+    NoiseSession,
+    PeerIdentified,
+    StreamEnded,
+    StreamMoved,
+)
 
 
 class LineOwner(Protocol):
@@ -32,10 +40,13 @@ class LineOwner(Protocol):
     def line_received(self, data: bytes) -> None:
         """Take the plaintext of one record."""
 
-    def line_ended(self) -> None:
+    def line_ended(self, line: Line) -> None:
         """Learn that the peer has ended its direction."""
 
-    def line_failed(self, error: NetError) -> None:
+    def line_moved(self, line: Line) -> None:
+        """Learn that the peer's direction goes on over another line."""
+
+    def line_failed(self, line: Line, error: NetError) -> None:
         """Learn what the peer did wrong, or that the line was cut; the carrier is aborted."""
 
     def line_lost(self, line: Line, error: Exception | None) -> None:
@@ -58,7 +69,13 @@ class Line:
         self.carrier = carrier
         self.session = session
         self.owner = owner
+        self.on_lost: list[Callable[[], None]] = []
+        """Called when the carrier is gone, before the owner."""
         self._failed = False
+        self._held = False
+        self._end_due = False
+        self._end_seen = False
+        self._retired = False
 
     def data_received(self, data: bytes | bytearray | memoryview) -> None:
         """Take bytes of the carrier."""
@@ -67,14 +84,21 @@ class Line:
         try:
             self.session.receive_data(data)
         except PeerError as error:
-            self.dispatch()
+            if not self._held:
+                self.dispatch()
             self._fail(error)
         else:
-            self.dispatch()
+            if not self._held:
+                self.dispatch()
 
     def carrier_ended(self) -> None:
         """Learn that the carrier carries no more to us."""
-        if not self._failed:
+        self._end_seen = True
+        if self._retired:
+            self.carrier.close()
+        elif self._held:
+            self._end_due = True
+        elif not self._failed:
             try:
                 self.session.receive_end()
             except NetError as error:
@@ -83,6 +107,8 @@ class Line:
     def carrier_lost(self, error: Exception | None) -> None:
         """Learn that the carrier is gone."""
         self._failed = True
+        for call in self.on_lost:
+            call()
         self.owner.line_lost(self, error)
 
     def pause_writing(self) -> None:
@@ -107,10 +133,58 @@ class Line:
                 case Established():
                     owner.line_established(event)
                 case StreamEnded():
-                    owner.line_ended()
+                    owner.line_ended(self)
+                case StreamMoved():
+                    owner.line_moved(self)
         owner.flush()
 
-    def _fail(self, error: NetError) -> None:
+    def flush(self) -> None:
+        """Hand to the carrier what the session has to send."""
+        if data := self.session.data_to_send():
+            self.carrier.write(data)
+
+    # A stream that moves.
+
+    def hold(self) -> None:
+        """Keep what comes, at most what the carrier has read already, until `release`."""
+        self._held = True
+        self.carrier.pause_reading()
+
+    def release(self) -> None:
+        """Tell the owner what was kept, and go on; reading is the owner's to resume."""
+        self._held = False
+        self.dispatch()
+        if self._end_due:
+            self._end_due = False
+            self.carrier_ended()
+
+    def leave(self) -> None:
+        """Send as the last record that our direction goes on elsewhere, or has ended."""
+        if not self.session.send_ended:
+            self.session.send_moved()
+            self.flush()
+            self.carrier.write_end()
+
+    def retire(self) -> None:
+        """Close the carrier as soon as the other end has all of it."""
+        self._retired = True
+        if self._end_seen:
+            self.carrier.close()
+
+    def drop(self) -> None:
+        """End the carrier at once and tell no more of what comes by it."""
         self._failed = True
         self.carrier.abort()
-        self.owner.line_failed(error)
+
+    def _fail(self, error: NetError) -> None:
+        self.drop()
+        self.owner.line_failed(self, error)
+
+
+class Surrendered(NamedTuple):
+    """What a stream gives to the one that goes on over its line."""
+
+    line: Line
+    early: bytes
+    ended: bool
+    paused: bool

@@ -20,15 +20,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from types import TracebackType
-from typing import Protocol, Self
+from functools import partial
+from typing import Self
 
 from feedlog.keys import KeyPair
 from net.carriers.base import Carrier
+from net.consumer import Consumer
 from net.errors import ClosedError, DeadlineError, HandshakeError, NetError, RefusedError
-from net.line import Line
+from net.inbox import Inbox
+from net.line import Line, Surrendered
 from net.noise import Established, NoiseSession, PeerIdentified
 
 HANDSHAKE_DEADLINE = 10.0
@@ -47,25 +48,6 @@ SEAL_CHUNK = 256 << 10
 
 Allow = Callable[[bytes, str], bool | Awaitable[bool]]
 """Decides about a peer by its public key and the protocol that it asks for."""
-
-
-class Consumer(Protocol):
-    """A layer that is called with what a stream receives. No call is awaited."""
-
-    def data_received(self, data: bytes) -> None:
-        """Take the plaintext of one record."""
-
-    def stream_ended(self) -> None:
-        """Learn that the peer has ended its direction."""
-
-    def stream_lost(self, error: NetError | None) -> None:
-        """Learn that the stream is gone; the last call."""
-
-    def pause_writing(self) -> None:
-        """Learn that the peer does not keep up."""
-
-    def resume_writing(self) -> None:
-        """Learn that it has caught up."""
 
 
 async def open_stream(
@@ -150,14 +132,20 @@ class SecureStream:
     def __init__(self, carrier: Carrier, session: NoiseSession) -> None:
         self._carrier = carrier
         self._session = session
-        self._line = Line(carrier, session, self)
+        self._origin = session
+        self._line = self._source = Line(carrier, session, self)
+        self._next: SecureStream | None = None
+        self._taken: Surrendered | None = None
+        """What the line that we go on over had brought already."""
+        self._given = False
+        self._old: set[Line] = set()
+        """Lines that we have left and that are not gone."""
         self._loop = asyncio.get_running_loop()
         self._identified: asyncio.Future[PeerIdentified | None] = self._loop.create_future()
         self._ready: asyncio.Future[Established] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._consumer: Consumer | None = None
-        self._chunks: deque[bytes | memoryview] = deque()
-        self._size = 0
+        self._inbox = Inbox()
         self._read_waiter: asyncio.Future[None] | None = None
         self._drain_waiters: list[asyncio.Future[None]] = []
         self._reading_paused = False
@@ -171,7 +159,7 @@ class SecureStream:
         self._close_timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        peer = self._session.established
+        peer = self._origin.established
         name = peer.public_key.hex()[:16] if peer else "nobody yet"
         return f"<SecureStream with {name} by {self.description}>"
 
@@ -200,7 +188,7 @@ class SecureStream:
     @property
     def initiator(self) -> bool:
         """Whether this end has opened the stream."""
-        return self._session.initiator
+        return self._origin.initiator
 
     @property
     def description(self) -> str:
@@ -209,7 +197,7 @@ class SecureStream:
 
     @property
     def _peer(self) -> Established:
-        peer = self._session.established
+        peer = self._origin.established
         if peer is None:
             raise RuntimeError("the handshake is not finished")
         return peer
@@ -262,14 +250,14 @@ class SecureStream:
 
     def at_eof(self) -> bool:
         """Tell whether the peer has ended its direction and everything has been read."""
-        return self._ended and not self._chunks
+        return self._ended and not self._inbox
 
     def attach(self, consumer: Consumer) -> None:
         """Call `consumer` from now on with all that comes, instead of keeping it for `read`."""
         if self._consumer is not None:
             raise RuntimeError("the stream has a consumer")
         self._consumer = consumer
-        while self._chunks:
+        while self._inbox:
             consumer.data_received(self._take(READ_HIGH))
         if self._writing_paused:
             consumer.pause_writing()
@@ -281,15 +269,15 @@ class SecureStream:
     def pause_reading(self) -> None:
         """Let the peer wait: a consumer that cannot pass on what it gets."""
         self._reading_paused = True
-        self._carrier.pause_reading()
+        self._source.carrier.pause_reading()
 
     def resume_reading(self) -> None:
         """Read on."""
         self._reading_paused = False
-        self._carrier.resume_reading()
+        self._source.carrier.resume_reading()
 
     async def _wait_for_data(self) -> None:
-        while not self._chunks:
+        while not self._inbox:
             if self._ended:
                 return
             if self._error is not None:
@@ -305,22 +293,10 @@ class SecureStream:
                 self._read_waiter = None
 
     def _take(self, n: int) -> bytes:
-        parts: list[bytes | memoryview] = []
-        while self._chunks and n:
-            chunk = self._chunks[0]
-            if len(chunk) <= n:
-                self._chunks.popleft()
-            else:
-                view = memoryview(chunk)
-                chunk, self._chunks[0] = view[:n], view[n:]
-            parts.append(chunk)
-            n -= len(chunk)
-            self._size -= len(chunk)
-        if self._reading_paused and self._size < READ_LOW:
+        data = self._inbox.take(n)
+        if self._reading_paused and self._inbox.size < READ_LOW:
             self.resume_reading()
-        if len(parts) == 1 and isinstance(parts[0], bytes):
-            return parts[0]
-        return b"".join(parts)
+        return data
 
     # Writing.
 
@@ -401,28 +377,31 @@ class SecureStream:
         if self._closing:
             return
         self._closing = True
-        self._chunks.clear()
-        self._size = 0
+        self._inbox.clear()
         self._wake_reader()
         if self._error is not None or self._session.established is None:
             self._carrier.abort()
             return
         self.write_eof()
-        self._abort_after(FLUSH_DEADLINE if self._writing_paused else CLOSE_DEADLINE)
+        self._abort_later()
         if self._ended or not linger:
             self._carrier.close()
         elif self._reading_paused:
-            self._carrier.resume_reading()
+            self._source.carrier.resume_reading()
 
-    def _abort_after(self, seconds: float) -> None:
+    def _abort_later(self) -> None:
+        """Give the peer time to read what there is; while we move that is on two lines."""
+        behind = self._writing_paused or bool(self._old)
+        seconds = FLUSH_DEADLINE if behind else CLOSE_DEADLINE
         if self._close_timer is not None:
             self._close_timer.cancel()
         self._close_timer = self._loop.call_later(seconds, self._carrier.abort)
 
     def abort(self) -> None:
         """End the stream at once; what is on its way may be lost."""
-        self._closing = True
-        self._carrier.abort()
+        if not self._given:
+            self._closing = True
+            self._carrier.abort()
 
     async def wait_closed(self) -> None:
         """Wait until the carrier is gone."""
@@ -431,12 +410,7 @@ class SecureStream:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.close()
         await self.wait_closed()
 
@@ -459,29 +433,40 @@ class SecureStream:
         if self._consumer is not None:
             self._consumer.data_received(data)
         elif not self._closing:
-            self._chunks.append(data)
-            self._size += len(data)
-            if self._size > READ_HIGH and not self._reading_paused:
+            self._inbox.put(data)
+            if self._inbox.size > READ_HIGH and not self._reading_paused:
                 self.pause_reading()
             self._wake_reader()
 
-    def line_ended(self) -> None:
+    def line_ended(self, line: Line) -> None:
         """Learn that the peer has ended its direction."""
-        self._ended = True
-        self._wake_reader()
-        if self._consumer is not None:
-            self._consumer.stream_ended()
-        if self._closing:
-            self._carrier.close()
+        if not self._ended:
+            self._ended = True
+            self._wake_reader()
+            if self._consumer is not None:
+                self._consumer.stream_ended()
+            if self._closing:
+                self._carrier.close()
+        if line is not self._line:
+            self._switch()
 
-    def line_failed(self, error: NetError) -> None:
+    def line_failed(self, line: Line, error: NetError) -> None:
         """Learn what the peer did wrong, or that the line was cut."""
-        if self._error is None:
-            self._error = error
-            self._wake_all()
+        if line is self._line or line is self._source:
+            self._line.drop()
+            self._source.drop()
+            if self._error is None:
+                self._error = error
+                self._wake_all()
 
-    def line_lost(self, line: Line, error: Exception | None) -> None:  # noqa: ARG002 - there is one
+    def line_lost(self, line: Line, error: Exception | None) -> None:
         """Learn that the carrier is gone."""
+        if line is not self._line:
+            reason = f": {error}" if error else ""
+            self.line_failed(line, ClosedError(f"the connection was cut while it moved{reason}"))
+            return
+        if line is not self._source:
+            self._source.drop()
         if self._close_timer is not None:
             self._close_timer.cancel()
         if self._error is None and not (self._ended and self._closing):
@@ -498,20 +483,100 @@ class SecureStream:
         if self._consumer is not None:
             self._consumer.stream_lost(self._error)
 
-    def line_paused(self, line: Line) -> None:  # noqa: ARG002 - there is one
+    def line_paused(self, line: Line) -> None:
         """Learn that the carrier has enough to send."""
+        if line is not self._line:
+            return
         self._writing_paused = True
         if self._consumer is not None:
             self._consumer.pause_writing()
 
-    def line_resumed(self, line: Line) -> None:  # noqa: ARG002 - there is one
+    def line_resumed(self, line: Line) -> None:
         """Learn that the carrier has room."""
+        if line is not self._line:
+            return
         self._writing_paused = False
         if self._close_timer is not None:
-            self._abort_after(CLOSE_DEADLINE)
+            self._abort_later()
         self._wake_writers()
         if self._consumer is not None:
             self._consumer.resume_writing()
+
+    # Moving to another line; `net.moving` has agreed on it with the peer.
+
+    @property
+    def moving_key(self) -> bytes:
+        """What only the two ends of this stream hold."""
+        return self._origin.moving_key
+
+    @property
+    def may_move(self) -> bool:
+        """Whether the stream can begin to move: it goes both ways, and is not moving."""
+        ended = self._ended or self._end_sent or self.is_closing() or self._closed.done()
+        return not ended and self._next is None and not self._old
+
+    def expect_move(self, onto: SecureStream) -> None:
+        """Go on over another stream as soon as the peer does."""
+        self._next = onto
+
+    def forget_move(self, onto: SecureStream) -> None:
+        """Expect that no longer; nothing happens where it has come to pass."""
+        if self._next is onto:
+            self._next = None
+
+    def go_on_over(self, onto: SecureStream) -> None:
+        """Write from now on over the line of another stream, and read it after our own."""
+        self.flush()
+        left = self._taken = onto.surrender()
+        self._old.add(self._line)
+        self._line.leave()
+        left.line.hold()
+        left.line.owner = self
+        self._line, self._carrier, self._session = left.line, left.line.carrier, left.line.session
+        if self._end_sent:
+            self._session.send_end()
+            self._line.flush()
+            self._carrier.write_end()
+        if left.paused:
+            self.line_paused(self._line)
+        elif self._writing_paused:
+            self.line_resumed(self._line)
+
+    def surrender(self) -> Surrendered:
+        """Give the line away; the stream itself is over."""
+        self._closing = self._given = True
+        self._line.on_lost.append(partial(self._closed.set_result, None))
+        early = self._inbox.take(self._inbox.size)
+        return Surrendered(self._line, early, self._ended, self._writing_paused)
+
+    def line_moved(self, line: Line) -> None:
+        """Learn that what the peer says next comes over the line that was agreed on."""
+        if self._source is self._line:
+            onto, self._next = self._next, None
+            if onto is None or onto.is_closing():
+                error = ClosedError("the stream moved to a connection that has been cut")
+                self.line_failed(line, error)
+                return
+            self.go_on_over(onto)
+        self._switch()
+
+    def _switch(self) -> None:
+        """Read the new line: the old one has brought all it had."""
+        old, self._source = self._source, self._line
+        timer = self._loop.call_later(FLUSH_DEADLINE, old.carrier.abort)
+        old.on_lost += [timer.cancel, partial(self._old.discard, old)]
+        old.retire()
+        left, self._taken = self._taken, None
+        assert left is not None, "a stream switches after it has gone on"
+        if left.early:
+            self.line_received(left.early)
+        if left.ended:
+            self.line_ended(self._line)
+        self._line.release()
+        if self._reading_paused and not self._closing:
+            self.pause_reading()
+        else:
+            self.resume_reading()
 
     def _wake_all(self) -> None:
         for future in (self._identified, self._ready):

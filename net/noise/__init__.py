@@ -3,7 +3,14 @@
 Specified in docs/spec/stream.md, sections 2 and 3.
 """
 
-from net.noise.events import DataReceived, Established, PeerIdentified, StreamEnded
+from net.noise.events import DataReceived, Established, PeerIdentified, StreamEnded, StreamMoved
 from net.noise.session import NoiseSession
 
-__all__ = ["DataReceived", "Established", "NoiseSession", "PeerIdentified", "StreamEnded"]
+__all__ = [
+    "DataReceived",
+    "Established",
+    "NoiseSession",
+    "PeerIdentified",
+    "StreamEnded",
+    "StreamMoved",
+]

@@ -1,9 +1,9 @@
 """What a Noise session tells its owner.
 
-    PeerIdentified?  Established  DataReceived*  StreamEnded?
+    PeerIdentified?  Established  DataReceived*  (StreamEnded or StreamMoved)?
 
 `PeerIdentified` comes to the side that did not know whom it talks to; that side
-decides with `accept`, or drops the session. Nothing comes after `StreamEnded`.
+decides with `accept`, or drops the session. Nothing comes after the last two.
 """
 
 from __future__ import annotations
@@ -46,4 +46,9 @@ class StreamEnded:
     """The peer said, under its key, that no more data will follow."""
 
 
-Event = PeerIdentified | Established | DataReceived | StreamEnded
+@dataclass(frozen=True, slots=True)
+class StreamMoved:
+    """The peer said, under its key, that its data goes on elsewhere."""
+
+
+Event = PeerIdentified | Established | DataReceived | StreamEnded | StreamMoved

@@ -5,7 +5,7 @@
 
 ChaCha20-Poly1305 with the keys that the Noise handshake split, and the record's
 number as nonce, so a record lost, repeated, reordered or changed fails, and the next
-ones with it. A CLOSE record is the last: a stream that ends without one was cut.
+ones with it. A CLOSE record is the last, or a MOVED: a stream that ends without one was cut.
 
 Invariant: at most one incomplete record is buffered, and it has at most 65538 bytes,
 whatever size a header claims. Must not know the handshake, sockets or messages.
@@ -35,6 +35,7 @@ MAX_NONCE = 2**64 - 1
 
 DATA = 0
 CLOSE = 1
+MOVED = 2
 
 _pack_header = HEADER.pack
 _unpack_header = HEADER.unpack_from
@@ -69,8 +70,15 @@ class RecordSealer:
 
     def seal_close(self) -> list[bytes]:
         """Return the last record."""
+        return self._seal_last(CLOSE)
+
+    def seal_moved(self) -> list[bytes]:
+        """Return the last record of a stream that goes on elsewhere."""
+        return self._seal_last(MOVED)
+
+    def _seal_last(self, kind: int) -> list[bytes]:
         sealed: list[bytes] = []
-        self._seal(CLOSE, b"", sealed)
+        self._seal(kind, b"", sealed)
         self.closed = True
         return sealed
 
@@ -93,6 +101,8 @@ class RecordOpener:
         self._nonce = 0
         self._partial = bytearray()
         self.closed = False
+        self.moved = False
+        """Whether the last record said that the stream goes on elsewhere."""
 
     @property
     def buffered(self) -> int:
@@ -151,7 +161,7 @@ class RecordOpener:
         if len(record) < HEADER_SIZE:
             return
         kind, size = _unpack_header(record)
-        if kind not in {DATA, CLOSE}:
+        if kind not in {DATA, CLOSE, MOVED}:
             raise ProtocolError(f"record type {kind} does not exist")
         if size < TAG_SIZE:
             raise ProtocolError(f"record has {size} bytes, less than its tag of {TAG_SIZE}")
@@ -172,8 +182,9 @@ class RecordOpener:
                 f"record {number} is not authentic", code="not-authentic"
             ) from error
         self._nonce = number + 1
-        if record[0] == CLOSE:
+        if record[0] != DATA:
             if plaintext:
                 raise ProtocolError("the last record carries data")
             self.closed = True
+            self.moved = record[0] == MOVED
         return plaintext

@@ -17,7 +17,15 @@ from collections import deque
 
 from feedlog.keys import KeyPair
 from net.errors import ClosedError, HandshakeError, LimitError, PeerError
-from net.noise.events import DataReceived, Established, Event, PeerIdentified, StreamEnded
+from net.hashing import moving_key
+from net.noise.events import (
+    DataReceived,
+    Established,
+    Event,
+    PeerIdentified,
+    StreamEnded,
+    StreamMoved,
+)
 from net.noise.handshake import PATTERN_IK, Handshake
 from net.noise.records import RecordOpener, RecordSealer
 
@@ -60,6 +68,7 @@ class NoiseSession:
         self._events: deque[Event] = deque()
         self._failure: PeerError | None = None
         self._end_reported = False
+        self._moving_key = b""
         self._flush_handshake()
 
     @property
@@ -71,6 +80,17 @@ class NoiseSession:
     def ended(self) -> bool:
         """Whether the peer has ended its direction."""
         return self._opener is not None and self._opener.closed
+
+    @property
+    def send_ended(self) -> bool:
+        """Whether we have ended our direction."""
+        return self._sealer is not None and self._sealer.closed
+
+    @property
+    def moving_key(self) -> bytes:
+        """32 bytes that the two ends of this stream hold and nobody else; see `net.moving`."""
+        assert self._moving_key, "asked for before the keys are there"
+        return self._moving_key
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take bytes from the carrier; they are not kept. Raises `PeerError` for bad ones."""
@@ -128,6 +148,12 @@ class NoiseSession:
             raise RuntimeError("the handshake is not finished")
         self._outgoing += self._sealer.seal_close()
 
+    def send_moved(self) -> None:
+        """Tell the peer that our data goes on elsewhere."""
+        if self._sealer is None:
+            raise RuntimeError("the handshake is not finished")
+        self._outgoing += self._sealer.seal_moved()
+
     def _flush_handshake(self) -> None:
         data = self._handshake.data_to_send()
         if data:
@@ -155,6 +181,8 @@ class NoiseSession:
         assert result is not None, "records before the keys"
         self._sealer = RecordSealer(result.send_key)
         self._opener = RecordOpener(result.receive_key)
+        keys = (result.send_key, result.receive_key)
+        self._moving_key = moving_key(*(keys if self.initiator else keys[::-1]))
         replayable = self._handshake.pattern == PATTERN_IK
         if self.initiator and replayable:
             self._outgoing += self._sealer.seal_empty()
@@ -188,4 +216,4 @@ class NoiseSession:
         if self._opener.closed and not self._end_reported:
             self._end_reported = True
             self._establish()
-            self._events.append(StreamEnded())
+            self._events.append(StreamMoved() if self._opener.moved else StreamEnded())

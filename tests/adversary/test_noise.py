@@ -301,5 +301,5 @@ async def test_a_peer_that_never_stops_sending_does_not_keep_a_closed_stream() -
     await asyncio.sleep(0)
     ours.close(linger=False)
     await ours.wait_closed()
-    assert not ours._chunks
+    assert not ours._inbox
     theirs.abort()

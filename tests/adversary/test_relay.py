@@ -57,13 +57,13 @@ async def test_a_flood_of_connects_reaches_the_victim_a_few_at_a_time() -> None:
     pass_time(bed, ANSWER)
     assert bed.service.core.circuits == 0
     assert bed.service.reservations == 1
-    assert victim._size < 400
+    assert victim._inbox.size < 400
     bed.close()
 
 
 async def peek(stream: SecureStream) -> bytes:
     """Return what has come, without waiting."""
-    return stream._take(1000) if stream._chunks else b""
+    return stream._take(1000) if stream._inbox else b""
 
 
 async def test_connecting_and_leaving_again_and_again_leaves_nothing_behind() -> None:

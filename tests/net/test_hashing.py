@@ -24,3 +24,18 @@ def test_a_capability_depends_on_key_stream_and_side() -> None:
         hashing.capability(KEY, HASH[::-1], initiator=True),
     }
     assert len(others | {proof}) == 4
+
+
+def test_what_moving_is_proven_with() -> None:
+    key = hashing.moving_key(KEY, KEY[::-1])
+    assert len(hashing.moving_name(key)) == 16
+    made = {
+        key,
+        hashing.moving_key(KEY[::-1], KEY),
+        hashing.moving_name(key),
+        hashing.moving_proof(key, HASH, True),
+        hashing.moving_proof(key, HASH, False),
+        hashing.moving_proof(key, HASH[::-1], True),
+        hashing.moving_proof(KEY, HASH, True),
+    }
+    assert len(made) == 7

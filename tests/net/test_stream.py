@@ -147,7 +147,7 @@ async def test_a_reader_that_stops_stops_the_writer(streams: StreamPair) -> None
         ours.write(chunk)
         written += len(chunk)
         await asyncio.sleep(0)
-    assert theirs._size <= READ_HIGH + (1 << 20)
+    assert theirs._inbox.size <= READ_HIGH + (1 << 20)
     draining = asyncio.ensure_future(ours.drain())
     await asyncio.sleep(0)
     assert not draining.done()

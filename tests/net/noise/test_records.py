@@ -93,8 +93,8 @@ def test_records_repeated_lost_or_swapped_are_found() -> None:
 def test_a_header_alone_says_too_small_or_unknown() -> None:
     with pytest.raises(ProtocolError, match="15 bytes, less than its tag"):
         opened(RecordOpener(KEY), HEADER.pack(0, TAG_SIZE - 1))
-    with pytest.raises(ProtocolError, match="record type 2"):
-        opened(RecordOpener(KEY), HEADER.pack(2, 100))
+    with pytest.raises(ProtocolError, match="record type 3"):
+        opened(RecordOpener(KEY), HEADER.pack(3, 100))
 
 
 def test_no_more_than_one_record_is_buffered() -> None:
@@ -133,3 +133,23 @@ def test_the_reserved_nonce_is_never_used() -> None:
         sealer.seal(b"one too many")
     with pytest.raises(ProtocolError, match="more than"):
         opened(opener, record)
+
+
+@given(st.lists(st.binary(max_size=50), max_size=5), st.integers(1, 40))
+def test_moved_is_a_last_record_of_its_own_kind(pieces_sent: list[bytes], cut: int) -> None:
+    sealer, opener = RecordSealer(KEY), RecordOpener(KEY)
+    wire = b"".join(part for piece in pieces_sent for part in sealer.seal(piece))
+    wire += b"".join(sealer.seal_moved())
+    assert sealer.closed
+    with pytest.raises(RuntimeError, match="the last record has been sealed"):
+        sealer.seal(b"more")
+    received = b"".join(
+        plaintext
+        for start in range(0, len(wire), cut)
+        for plaintext in opener.open(wire[start : start + cut])
+    )
+    assert received == b"".join(pieces_sent)
+    assert opener.closed
+    assert opener.moved
+    with pytest.raises(ProtocolError, match="record after the last one"):
+        list(opener.open(wire[-19:]))

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from net.errors import ClosedError, HandshakeError, LimitError, ProtocolError
-from net.noise import DataReceived, Established, NoiseSession, PeerIdentified, StreamEnded
+from net.noise import (
+    DataReceived,
+    Established,
+    NoiseSession,
+    PeerIdentified,
+    StreamEnded,
+    StreamMoved,
+)
 from net.noise.session import MAX_EARLY_DATA
 from tests.reference.wire import (
     ALICE,
@@ -133,3 +140,18 @@ def test_sending_before_the_handshake_is_over_is_misuse() -> None:
         left.send(b"x")
     with pytest.raises(RuntimeError, match="not finished"):
         left.send_end()
+
+
+def test_a_direction_may_go_on_elsewhere() -> None:
+    left, right = established_pair()
+    with pytest.raises(RuntimeError, match="not finished"):
+        noise_pair()[0].send_moved()
+    assert left.moving_key == right.moving_key
+    assert left.moving_key != established_pair()[0].moving_key
+    left.send(b"last")
+    left.send_moved()
+    assert left.send_ended
+    assert pump_noise(left, right)[1] == [DataReceived(b"last"), StreamMoved()]
+    right.receive_end()
+    with pytest.raises(RuntimeError, match="the last record"):
+        left.send(b"more")
