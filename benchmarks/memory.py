@@ -4,7 +4,8 @@ Every node is a process of its own on loopback, and its figure is what the syste
 resident bytes of its own (anonymous; where a store's pages are mapped they are the system's cache
 and given back when somebody else needs the room) or all of them. A thousand peers are a crowd of
 connections with a channel about a feed each; followers of the large feed are nodes with stores,
-which download random ranges for some seconds while the serving node is watched.
+which download random ranges for some seconds while the serving node is watched. The peers are a
+hyperdht node with a hypercore, and a hypercore over TCP whose followers share one process.
 
 `python -m benchmarks.memory --gigabytes 10 --followers 50` asks at full size; a run among the other
 benchmarks is smaller.
@@ -24,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.harness import Bench
+from benchmarks.harness import Bench, node_command, why_no_peers
 from benchmarks.report import Answer, Figure, Limit, table
 from feedlog import KeyPair, Store
 from net import Node
@@ -145,8 +146,8 @@ def role(*words: object) -> list[str]:
 class Process:
     """One of them."""
 
-    def __init__(self, *words: object) -> None:
-        self._process = subprocess.Popen(role(*words), stdout=subprocess.PIPE, text=True)
+    def __init__(self, command: Sequence[str]) -> None:
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def line(self) -> str:
         """What it says next."""
@@ -173,7 +174,7 @@ def serving(path: Path, blocks: int) -> Iterator[tuple[Process, str]]:
     """A node that serves a feed, and what its peers have to be told."""
     if blocks:
         subprocess.run(role("fill", path, blocks), check=True)
-    process = Process("host", path)
+    process = Process(role("host", path))
     try:
         told = process.line().strip()
         yield process, told
@@ -191,7 +192,7 @@ def idle(path: Path) -> float:
 def thousand(path: Path, count: int) -> float:
     """Megabytes of a node with idle peers."""
     with serving(path, 100) as (node, told), ExitStack() as stack:
-        peers = Process("crowd", told, count)
+        peers = Process(role("crowd", told, count))
         stack.callback(peers.kill)
         peers.line()
         time.sleep(2)
@@ -205,7 +206,7 @@ def large(path: Path, gigabytes: float, followers: int, seconds: float) -> Figur
         own, mapped = node.memory("RssAnon"), 0.0
         readers = []
         for seed in range(followers):
-            reader = Process("follow", path / f"follower{seed}", told, seed, seconds)
+            reader = Process(role("follow", path / f"follower{seed}", told, seed, seconds))
             stack.callback(reader.kill)
             readers.append(reader)
         before = own
@@ -228,26 +229,65 @@ def large(path: Path, gigabytes: float, followers: int, seconds: float) -> Figur
     return Figure("feedlog", "MB", (own,), facts={k: round(v, 1) for k, v in facts.items()})
 
 
-def answers(gigabytes: float, followers: int, seconds: float, crowd: int) -> Iterator[Answer]:
+def their_idle() -> Figure:
+    """Megabytes of an idle hyperdht node with a hypercore."""
+    node = Process(node_command("memory.js", {"role": "idle"}))
+    try:
+        node.line()
+        time.sleep(2)
+        return Figure("hyperdht and hypercore", "MB", (node.memory("VmRSS"),))
+    finally:
+        node.kill()
+
+
+def their_large(path: Path, gigabytes: float, followers: int, seconds: float) -> Figure:
+    """The same as `large` for hypercore; its store is read and not mapped."""
+    amount = {"count": int(gigabytes * 1e9 / BLOCK), "size": BLOCK, "dir": str(path / "theirs")}
+    subprocess.run(node_command("memory.js", {"role": "fill", **amount}), check=True)
+    node = Process(node_command("memory.js", {"role": "serve", **amount}))
+    try:
+        told = json.loads(node.line())
+        asked = {"role": "follow", **amount, **told, "followers": followers, "time": seconds}
+        readers = subprocess.Popen(node_command("memory.js", asked), stdout=subprocess.PIPE)
+        own = 0.0
+        while readers.poll() is None:
+            own = max(own, node.memory("RssAnon"))
+            time.sleep(WATCH)
+        read = int(readers.communicate()[0])
+    finally:
+        node.kill()
+    facts = {"MB read by all": round(read / 1e6, 1), "MB/s": round(read / 1e6 / seconds, 1)}
+    return Figure("hypercore-11", "MB", (own,), facts=facts)
+
+
+def answers(
+    gigabytes: float, followers: int, seconds: float, crowd: int, *, peers: bool
+) -> Iterator[Answer]:
     """Ask all three."""
     with tempfile.TemporaryDirectory(prefix="feedlog-bench-") as name:
         path = Path(name)
         figure = Figure("feedlog", "MB", (idle(path / "idle"),))
-        yield Answer("an idle node", figure, (), (Limit(60, "MB"),), lower_is_better=True)
+        others = (their_idle(),) if peers else ()
+        yield Answer("an idle node", figure, others, (Limit(60, "MB"),), lower_is_better=True)
         figure = Figure("feedlog", "MB", (thousand(path / "thousand", crowd),))
         what = f"a node with {crowd:,} idle peers"
         yield Answer(what, figure, (), (Limit(250, "MB"),), lower_is_better=True)
         figure = large(path, gigabytes, followers, seconds)
         what = f"serving {gigabytes:g} GB to {followers} followers"
-        note = "; ".join(f"{name} {value:,}" for name, value in figure.facts.items())
-        yield Answer(what, figure, (), (), lower_is_better=True, note=note)
+        others = (their_large(path, gigabytes, followers, seconds),) if peers else ()
+        note = "; ".join(
+            f"{side.who}: {name} {value:,}"
+            for side in (figure, *others)
+            for name, value in side.facts.items()
+        )
+        yield Answer(what, figure, others, (), lower_is_better=True, note=note)
 
 
 def run(bench: Bench) -> Iterator[Answer]:
     """An idle node, one with many idle peers, and one that serves a feed larger than memory."""
     if bench.quick:
-        return answers(0.1, 3, 2.0, 50)
-    return answers(1.0, 50, 20.0, 1000)
+        return answers(0.1, 3, 2.0, 50, peers=bench.has_peers)
+    return answers(1.0, 50, 20.0, 1000, peers=bench.has_peers)
 
 
 def main(words: Sequence[str]) -> None:
@@ -269,7 +309,7 @@ def main(words: Sequence[str]) -> None:
             parser.add_argument("--peers", type=int, default=1000)
             given = parser.parse_args(words)
             sizes = given.gigabytes, given.followers, given.seconds, given.peers
-            print(table(list(answers(*sizes))))
+            print(table(list(answers(*sizes, peers=why_no_peers() is None))))
 
 
 if __name__ == "__main__":
