@@ -212,6 +212,22 @@ def test_counters_that_contradict_each_other(feed: Feed) -> None:
         list(trie)
 
 
+def test_deep_keys_of_one_user_cost_the_others_nothing(feed: Feed) -> None:
+    """In key order who may put can make the paths that begin as his deep, and no others."""
+    trie = Trie(feed, order="key")
+    trie.update({f"user/{number}": b"" for number in range(100)})
+    before = [len(trie.walk(f"user/{number}")) for number in range(100)]
+    trie.update({"evil" + "/" * size: b"" for size in range(1, 1000)})
+    for size in range(1000, 1100):
+        trie["evil" + "/" * size] = b""
+    after = [len(trie.walk(f"user/{number}")) for number in range(100)]
+    assert max(here - there for here, there in zip(after, before, strict=True)) <= 2
+    assert len(trie.items("user/").walk()) < 110
+    version = trie.put("user/7", b"")
+    assert len(feed[version - 1]) < 200
+    assert len(trie) == 100 + 1099
+
+
 def honest_blocks(order: str) -> list[bytes]:
     with Store.memory() as store:
         trie = Trie(store.feed("a"), order="key" if order == "key" else "hash", hash_key=HASH_KEY)
