@@ -62,6 +62,7 @@ SHELL = (
     "net/carriers/*",
     "net/dht/node.py",
     "net/moving.py",
+    "net/upgrade.py",
     "net/relay/circuit.py",
     "net/relay/client.py",
     "net/relay/discovery.py",
