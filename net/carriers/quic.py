@@ -144,6 +144,7 @@ class QuicPort:
         )
         self._carriers: dict[QuicLink, QuicCarrier] = {}
         self._connecting: dict[QuicLink, asyncio.Future[QuicCarrier]] = {}
+        self._lanes: dict[QuicLink, Address] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._pumping = self._pump_due = self._waiting = self._closed = False
         udp.attach_bursts(QUIC_BYTES, self._received)
@@ -193,6 +194,8 @@ class QuicPort:
             self._endpoint.touch(link)
         self._pump()
         self._closed = True  # a carrier that closes us from inside the pump is sent for by it
+        for link in list(self._lanes):
+            self._leave_lane(link)
         self._udp.detach(QUIC_BYTES)
         if self._timer is not None:
             self._timer.cancel()
@@ -252,6 +255,9 @@ class QuicPort:
                 break
         for link in links:
             if (carrier := self._carriers.get(link)) is not None:
+                if link.path.proven and self._lanes.get(link) != link.path.address:
+                    self._leave_lane(link)
+                    self._take_lane(link)
                 carrier.sent()
 
     def _is_blocked(self) -> bool:
@@ -289,13 +295,26 @@ class QuicPort:
         if carrier is not None:
             carrier.take(event)
         if isinstance(event, LinkLost):
-            self._carriers.pop(link, None)
+            if self._carriers.pop(link, None) is not None:
+                self._leave_lane(link)
             waiter = self._connecting.get(link)
             if waiter is not None and not waiter.done():
                 waiter.set_exception(event.error or ConnectionAbortedError("given up"))
 
+    def _take_lane(self, link: QuicLink) -> None:
+        """Keep the datagrams of a peer that is let in apart from those of strangers."""
+        if not self._closed:
+            self._lanes[link] = link.path.address
+            self._udp.prefer(link.path.address)
+
+    def _leave_lane(self, link: QuicLink) -> None:
+        address = self._lanes.pop(link, None)
+        if address is not None:
+            self._udp.forget(address)
+
     def _opened(self, link: QuicLink) -> None:
         carrier = self._carriers[link] = QuicCarrier(self, link)
+        self._take_lane(link)
         if not link.client:
             carrier.binding = self._binding
             assert self._accepted is not None, "nobody is let in without it"

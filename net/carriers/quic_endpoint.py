@@ -49,6 +49,9 @@ MAX_UNPROVEN = 32
 and no others; whoever comes then is answered one round trip later."""
 HALF_OPEN_TIMEOUT = 10.0
 
+MAX_WELCOMES = 8
+"""First flights of unproven senders that are looked into at a time, before others have a turn:
+3 ms if they are forged, 6 if not."""
 UNPROVEN_PER_SECOND = 200
 """First flights of unproven senders that are looked into: forged ones, too, cost 0.3 ms until
 they turn out not to decrypt. The others are asked for the proof."""
@@ -101,7 +104,7 @@ class QuicEndpoint:
         self._armed: dict[QuicLink, float] = {}
         self._sequence = 0
         self._second = 0
-        self._looked_into = self._asked = 0
+        self._looked_into = self._asked = self._welcomed = 0
 
     # What the shell calls.
 
@@ -119,10 +122,17 @@ class QuicEndpoint:
         return link
 
     def receive(self, bursts: Sequence[Burst], now: float) -> None:
-        """Take what has arrived."""
-        for burst in bursts:
-            for part in _one_connection_each(burst):
-                self._receive(part, now)
+        """Take what has arrived: what belongs to connections first, then strangers'."""
+        strangers = [
+            part
+            for burst in bursts
+            for part in _one_connection_each(burst)
+            if not self._receive(part, now)
+        ]
+        self._welcomed = 0
+        for part in strangers:
+            if not self._receive(part, now):  # unless one before it has opened its connection
+                self._welcome(part, now)
 
     def datagrams_to_send(self, now: float) -> Iterator[tuple[Address, list[bytes]]]:
         """Yield what is to be sent, a bounded amount of each connection; see `dirty`."""
@@ -192,14 +202,15 @@ class QuicEndpoint:
 
     # Datagrams.
 
-    def _receive(self, burst: Burst, now: float) -> None:
+    def _receive(self, burst: Burst, now: float) -> bool:
+        """Give datagrams to their connection; False if there is none."""
         cid = destination(burst.data)
         link = self._links.get(cid) if cid is not None else None
         if link is None:
-            self._welcome(burst, now)
-            return
+            return False
         self._guarded(link, partial(link.receive, burst, now))
         self.touch(link)
+        return True
 
     def _guarded(self, link: QuicLink, work: Callable[[], None]) -> None:
         """Let bytes of strangers through a foreign parser: at worst this connection ends."""
@@ -225,11 +236,14 @@ class QuicEndpoint:
         if full or (where is not None and self._areas[where] >= MAX_AREA):
             self.counters["half-open limit"] += 1
         elif original is None and (
-            self._unproven >= MAX_UNPROVEN or self._looked_into >= UNPROVEN_PER_SECOND
+            self._unproven >= MAX_UNPROVEN
+            or self._looked_into >= UNPROVEN_PER_SECOND
+            or self._welcomed >= MAX_WELCOMES
         ):
             self._ask(flight, address, now)
         else:
             self._looked_into += original is None
+            self._welcomed += original is None
             connection = BurstConnection(
                 configuration=self._server,
                 original_destination_connection_id=original or flight.destination,

@@ -102,6 +102,31 @@ class SegmentingSocket:
                 size = int.from_bytes(value[:4], sys.byteorder)
         return Burst(data, size, address[:2])
 
+    def lane(self, address: Address) -> SegmentingSocket | None:
+        """Open a socket on the same port that receives what comes from an address, and only it.
+
+        Linux gives a datagram to the socket that is connected to its sender, if there is one. None
+        where the system does not, or has no more sockets.
+        """
+        if sys.platform != "linux":
+            return None
+        made = socket.socket(self.socket.family, socket.SOCK_DGRAM)
+        try:
+            made.setblocking(False)
+            # Set on a bound socket, this lets in further ones of the same user and nobody else.
+            for sock in (self.socket, made):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if self.socket.family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            size = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+            made.bind(self.socket.getsockname())
+            made.connect(address)
+        except OSError:
+            made.close()
+            return None
+        return SegmentingSocket(made, offload=self.receives_bursts)
+
 
 def _offers(sock: socket.socket, option: int, value: int) -> bool:
     if sys.platform != "linux":

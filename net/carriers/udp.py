@@ -12,7 +12,9 @@ queue; what does not fit there is lost, as datagrams may be.
     c0 .. ff     QUIC, long header
 
 A protocol that gets many datagrams of one sender at once takes them as bursts
-(`attach_bursts`), the others one by one (`attach`).
+(`attach_bursts`), the others one by one (`attach`). A sender that we know can be given a *lane*
+(`prefer`): a second socket on the port, connected to it, with a buffer that nobody else fills. So
+a flood from elsewhere costs others' datagrams, and not his (Linux).
 
 Invariant: a first byte has one handler at most. Must not know what is inside.
 """
@@ -42,6 +44,9 @@ MAX_DRAIN_SIZE = 1 << 20
 MAX_WAITING = 256
 """Datagrams that wait for room in the socket's buffer; more are dropped."""
 
+MAX_LANES = 128
+"""Senders with a socket of their own: a process may have 1,024 files open, as a rule."""
+
 BUFFER_SIZE = 1 << 20
 """Wished-for socket buffers: 50 ms of a fast path; the system may give less."""
 
@@ -57,10 +62,12 @@ class UdpSocket:
         self._waiting: dict[int, deque[tuple[bytes, Address]]] = {f: deque() for f in self._sockets}
         self._handlers: dict[int, BurstHandler] = {}
         self._room_wanted: list[Callable[[], None]] = []
+        self._lanes: dict[Address, SegmentingSocket] = {}
+        self._preferred: Counter[Address] = Counter()
         self.counters: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
-        for version, sock in self._sockets.items():
-            self._loop.add_reader(sock.socket.fileno(), self._readable, version)
+        for sock in self._sockets.values():
+            self._loop.add_reader(sock.socket.fileno(), self._readable, sock)
 
     @classmethod
     async def open(cls, *hosts: str, port: int = 0, offload: bool = True) -> UdpSocket:
@@ -151,6 +158,25 @@ class UdpSocket:
                     self.counters["unsendable"] += 1  # no route, or refused by a firewall
                     sent += 1
 
+    def prefer(self, address: Address) -> None:
+        """Keep room for what comes from an address, until `forget` is called as often."""
+        self._preferred[address] += 1
+        main = self._sockets.get(family(address))
+        if main is None or self._preferred[address] > 1 or len(self._lanes) >= MAX_LANES:
+            return
+        lane = main.lane(address)
+        if lane is not None:
+            self._lanes[address] = lane
+            self._loop.add_reader(lane.socket.fileno(), self._readable, lane)
+
+    def forget(self, address: Address) -> None:
+        """Treat an address as any other again."""
+        self._preferred[address] -= 1
+        if self._preferred[address] <= 0:
+            del self._preferred[address]
+            if (lane := self._lanes.pop(address, None)) is not None:
+                self._close(lane)
+
     def has_room(self) -> bool:
         """Tell whether what is sent now need not wait."""
         return not any(self._waiting.values())
@@ -161,13 +187,17 @@ class UdpSocket:
 
     def close(self) -> None:
         """Close the port. Closing twice is harmless."""
-        for sock in self._sockets.values():
-            self._loop.remove_reader(sock.socket.fileno())
-            self._loop.remove_writer(sock.socket.fileno())
-            sock.socket.close()
+        for sock in (*self._sockets.values(), *self._lanes.values()):
+            self._close(sock)
         self._sockets = {}
+        self._lanes = {}
         self._handlers = {}
         self._room_wanted = []
+
+    def _close(self, sock: SegmentingSocket) -> None:
+        self._loop.remove_reader(sock.socket.fileno())
+        self._loop.remove_writer(sock.socket.fileno())
+        sock.socket.close()
 
     def _wait(self, version: int, datagrams: Sequence[bytes], address: Address) -> None:
         waiting = self._waiting[version]
@@ -196,8 +226,7 @@ class UdpSocket:
         for callback in wanted:
             callback()
 
-    def _readable(self, version: int) -> None:
-        sock = self._sockets[version]
+    def _readable(self, sock: SegmentingSocket) -> None:
         shares: dict[BurstHandler, list[Burst]] = {}
         taken = 0
         for _ in range(MAX_DRAIN):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from net.addresses import Address
+from net.addresses import Address, parse_address
 from net.carriers.quic import QuicCarrier, QuicPort
 from net.carriers.quic_connection import WINDOW
 from net.carriers.segments import SegmentingSocket
@@ -151,11 +151,17 @@ async def test_a_router_that_changes_the_port_is_not_noticed(hosts: list[Host]) 
         far.write(b"x")
         await left.size(round_)
         seen.add(far.description)
+        lanes = set(server.udp._lanes)
         await router.change_port()
     assert len(seen) == 6
+    assert lanes < {
+        parse_address(one.removeprefix("quic ")) for one in seen
+    }  # one, and none before
+    assert len(lanes) == 1
     assert (left.calls, right.calls) == ([], [])
     near.abort()
     await left.call("lost")
+    assert not client.udp._lanes
     router.close()
 
 

@@ -12,6 +12,7 @@ from net.carriers.quic_endpoint import (
     MAX_AREA,
     MAX_HALF_OPEN,
     MAX_UNPROVEN,
+    MAX_WELCOMES,
 )
 from net.carriers.quic_link import LinkData, LinkLost, LinkOpened, QuicLink
 from net.carriers.segments import Burst
@@ -123,7 +124,8 @@ def test_half_open_connections_are_given_up() -> None:
 
 def test_forged_flights_are_asked_for_a_proof_and_honest_ones_pass() -> None:
     wire = QuicWire()
-    wire.far.receive(flights(MAX_UNPROVEN + 20), wire.now)
+    for flight in flights(MAX_UNPROVEN + 20):
+        wire.far.receive([flight], wire.now)
     answered = [len(d) for to, group in wire.far.datagrams_to_send(wire.now) for d in group]
     assert wire.far._unproven == MAX_UNPROVEN
     assert wire.far.counters["retries"] == 20  # one for both datagrams
@@ -138,6 +140,30 @@ def test_forged_flights_are_asked_for_a_proof_and_honest_ones_pass() -> None:
     wire.pass_time(HALF_OPEN_TIMEOUT + 5, step=1.0)
     assert wire.far._unproven == 0
     assert len(wire.far.links) == 1
+
+
+def test_strangers_who_come_together_hold_up_nobody_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wire = QuicWire()
+    ours, theirs = wire.connect()
+    wire.pass_time(1.0)
+    ours.send(b"from a friend")
+    wire.near.touch(ours)
+    known = [Burst(d, len(d), NEAR) for _, ds in wire.near.datagrams_to_send(wire.now) for d in ds]
+    crowd = flights(MAX_WELCOMES + 5)
+    welcome = wire.far._welcome
+
+    def welcome_last(burst: Burst, now: float) -> None:
+        assert theirs in wire.far._telling, "the friend has had his turn, though he came last"
+        welcome(burst, now)
+
+    monkeypatch.setattr(wire.far, "_welcome", welcome_last)
+    wire.far.receive([*crowd, *known], wire.now)
+    assert len(wire.far.links) == 1 + MAX_WELCOMES
+    assert wire.far.counters["retries"] == 5
+    wire.run()
+    assert wire.received(FAR, theirs) == b"from a friend"
 
 
 def test_limits_of_half_open_connections(monkeypatch: pytest.MonkeyPatch) -> None:

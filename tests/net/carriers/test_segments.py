@@ -89,3 +89,24 @@ def test_a_path_that_takes_no_bursts_gets_datagrams(code: int) -> None:
     assert sock.send([b"b", b"c"], HERE) == 1
     assert refusing.sent == [b"a", b"b"]
     assert not sock.sends_bursts
+
+
+def test_a_lane_gets_what_comes_from_one_address(
+    pair: tuple[SegmentingSocket, SegmentingSocket],
+) -> None:
+    left, right = pair
+    here = right.socket.getsockname()
+    lane = right.lane(left.socket.getsockname())
+    assert lane is not None
+    with lane.socket, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        left.send([b"from left"], here)
+        other.sendto(b"from another", here)
+        lane.socket.settimeout(10)
+        assert receive(lane, 1) == [b"from left"]
+        assert receive(right, 1) == [b"from another"]
+    left.send([b"again"], here)
+    assert receive(right, 1) == [b"again"]
+
+
+def test_no_lane_to_nowhere(pair: tuple[SegmentingSocket, SegmentingSocket]) -> None:
+    assert pair[0].lane(("::1", 1)) is None

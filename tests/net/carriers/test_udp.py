@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Sequence
 
 import pytest
@@ -166,3 +167,71 @@ async def test_what_cannot_be_sent_is_counted_and_does_not_raise() -> None:
 
 def test_the_source_of_a_route() -> None:
     assert source_host(("127.0.0.5", 9)) == "127.0.0.1"
+
+
+async def fill(port: UdpSocket, attacker: socket.socket) -> None:
+    """Fill a port's receive buffer to the brim, without a turn of the loop."""
+    for _ in range(20_000):
+        attacker.sendto(bytes([0x20]) * 1000, port.addresses[0])
+
+
+@pytest.mark.parametrize("preferred", [True, False])
+async def test_a_flood_costs_strangers_their_datagrams_and_friends_none(preferred: bool) -> None:
+    port = await UdpSocket.open(LOOPBACK)
+    friend = await UdpSocket.open(LOOPBACK)
+    inbox = Inbox()
+    port.attach([0x11, 0x20], inbox)
+    if preferred:
+        port.prefer(friend.addresses[0])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
+        await fill(port, attacker)
+        friend.send(b"\x11a friend", port.addresses[0])
+        last = b"\x11a stranger"
+        while not any(data == last for batch in inbox.batches[-1:] for data, _ in batch):
+            attacker.sendto(last, port.addresses[0])  # lost, until the flood is read
+            await asyncio.sleep(0)
+    heard = [one for batch in inbox.batches for one in batch]
+    assert ((b"\x11a friend", friend.addresses[0]) in heard) == preferred
+    port.close()
+    friend.close()
+
+
+async def test_lanes_are_counted_and_end() -> None:
+    port = await UdpSocket.open(LOOPBACK)
+    friends = [await UdpSocket.open(LOOPBACK) for _ in range(3)]
+    inbox = Inbox()
+    port.attach([0x11], inbox)
+    for _ in range(2):
+        for friend in friends:
+            port.prefer(friend.addresses[0])
+    assert len(port._lanes) == 3
+    for friend in friends:
+        friend.send(b"\x11", port.addresses[0])
+        port.forget(friend.addresses[0])
+    assert len(port._lanes) == 3
+    assert {address for _, address in await inbox.wait(3)} == {f.addresses[0] for f in friends}
+    for friend in friends:
+        port.forget(friend.addresses[0])
+    assert not port._lanes
+    assert not port._preferred
+    for friend in friends:
+        friend.send(b"\x11", port.addresses[0])
+    assert len(await inbox.wait(6)) == 6
+    port.prefer(("::1", 9))  # of no socket's family: nothing happens
+    with pytest.raises(ListenError, match="in use"):
+        await UdpSocket.open(LOOPBACK, port=port.addresses[0][1])
+    port.prefer(friends[0].addresses[0])
+    for udp in (port, *friends):
+        udp.close()
+
+
+async def test_there_are_only_so_many_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("net.carriers.udp.MAX_LANES", 2)
+    port = await UdpSocket.open(LOOPBACK)
+    for number in range(1, 5):
+        port.prefer((LOOPBACK, number))
+    assert len(port._lanes) == 2
+    for number in range(1, 5):
+        port.forget((LOOPBACK, number))
+    assert not port._lanes
+    port.close()
