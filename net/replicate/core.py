@@ -18,40 +18,25 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 
-from feedlog import BlockMissing, Feed, Head, InvalidProof, flat_tree
+from feedlog import Feed, Head, InvalidProof
 from feedlog.errors import FeedlogError
 from feedlog.proof import Verified
 from net.errors import PeerError, ProtocolError
 from net.replicate import messages
+from net.replicate.asking import MAX_FAILURES, Asking
 from net.replicate.events import (
     BlocksStored,
     Event,
     HeadChanged,
     PeerFailed,
-    QueryAnswered,
-    QueryFailed,
     StoreFailed,
 )
-from net.replicate.messages import Data, Have, Info, Request, Want, pack_runs
-from net.replicate.scheduler import SILENT_AFTER, Asked, Scheduler
+from net.replicate.news import News
+from net.replicate.scheduler import SILENT_AFTER, Scheduler
 from net.replicate.serving import Handler
 from net.replicate.session import Arrival, Query, Sent, Session
-from net.replicate.spans import Span, Spans
 from net.replicate.standing import Standing
 from net.replicate.wants import Wants
-
-PUSH_SIZE = 128 << 10
-"""Bytes of new blocks that are pushed; a follower asks for more than that in its own time."""
-PUSH_BLOCKS = 1024
-
-TELL_AFTER = 0.05
-"""Seconds that news of held blocks wait for more of it."""
-
-QUERY_COST = 1024
-"""Bytes that we expect of a head, a byte's block or a hint, besides blocks."""
-
-MAX_FAILURES = 3
-"""Refused queries after which a peer's claim to a longer feed is not believed any more."""
 
 
 class Replication:
@@ -68,19 +53,18 @@ class Replication:
         self.handlers = {} if handlers is None else handlers
         self.following = following
         """Whether we ask peers for what is newer, without being asked ourselves."""
-        self.live = False
-        """Whether peers shall push new blocks to us."""
         self.standing = Standing(feed)
         self.wants = Wants()
         self.scheduler = Scheduler(self.wants)
         self.sessions: list[Session] = []
         self.counters: Counter[str] = Counter()
         """data, proofs (bytes received), blocks, wasted, requests, pushes, failures."""
-        self._queries: list[Query] = []
-        self._own_update: Query | None = None
         self._events: deque[Event] = deque()
         self._ready: deque[Arrival] = deque()
-        self._tell_at: float | None = None
+        self._asking = Asking(
+            self.standing, self.scheduler, self.sessions, self._events, self.counters
+        )
+        self._news = News(self.standing, self.sessions, self.handlers, rebase=self._asking.rebase)
         self._next_number = 0
         self.due = False
         """Whether something has come that may let us ask for more: call `pursue`."""
@@ -108,7 +92,7 @@ class Replication:
             if sent.query is not None and not sent.query.done:
                 sent.query.reasons.append(f"{session.name or 'peer'} went away")
         session.sent.clear()
-        self._ask_all(now)
+        self.pursue(now)
 
     def receive(self, session: Session, data: bytes, now: float) -> None:
         """Take a message; raises `PeerError`, and the peer is to be let go.
@@ -131,153 +115,25 @@ class Replication:
     def _on_info(self, session: Session) -> None:
         # One more chance with each new claim, and no more than that.
         session.failures = min(session.failures, MAX_FAILURES - 1)
-        self._rebase(session)
-
-    def _rebase(self, session: Session) -> None:
-        """Note what length the peer's proofs can be against."""
-        info, head = session.remote, self.standing.head
-        if info is None or head is None or info.fork != head.fork:
-            session.link.base = None
-        elif info.length >= head.length:
-            session.link.base = head.length
-        else:
-            session.link.base = info.length if self.standing.provable(info.length) else None
+        self._asking.rebase(session)
 
     # What we want.
 
     def query(self, query: Query, now: float) -> None:
         """Put a question to the peers; `QueryAnswered` or `QueryFailed` will come."""
-        self._queries.append(query)
-        self._ask_all(now)
+        self._asking.add(query)
+        self.pursue(now)
 
     def drop(self, query: Query) -> None:
         """Take a question back."""
-        query.done = True
-        if query in self._queries:
-            self._queries.remove(query)
+        self._asking.drop(query)
 
     def pursue(self, now: float) -> None:
-        """Ask for what is wanted; called when wants have changed."""
-        self._ask_all(now)
-
-    def _ask_all(self, now: float) -> None:
+        """Ask for what is wanted; called when wants have changed, or more can be asked for."""
         self.due = False
         for arrival in self._ready:
             self._land(arrival)  # or it would be asked for again
-        if self.following and not self._queries:  # every query asks for the latest head, too
-            self._update_if_behind()
-        for query in list(self._queries):
-            self._ask_query(query, now)
-        if self.wants:
-            sessions = self.sessions
-            if len(sessions) > 1:
-                sessions = sorted(sessions, key=lambda one: one.link.pace.round_trip or 0.0)
-            for session in sessions:
-                self._ask_blocks(session, now)
-
-    def _update_if_behind(self) -> None:
-        """Ask for a newer head where a peer claims one."""
-        ours = (self.standing.fork, self.standing.length)
-        if any(one.position > ours and one.failures < MAX_FAILURES for one in self.sessions):
-            self._own_update = Query()
-            self._queries.append(self._own_update)
-
-    def _ask_query(self, query: Query, now: float) -> None:
-        """Ask the most promising peer that was not asked yet, if it is time to."""
-        pending = [
-            sent
-            for session in self.sessions
-            for sent in session.sent.values()
-            if sent.query is query
-        ]
-        if query.landing or any(not sent.asked.late for sent in pending):
-            return
-        candidates = [
-            session
-            for session in self.sessions
-            if session.number not in query.tried and session.remote is not None
-        ]
-        if query.hint is not None:
-            for session in list(candidates):
-                if session.remote and query.hint[0] not in session.remote.extensions:
-                    query.tried.add(session.number)
-                    query.reasons.append(f"{session.name} does not know {query.hint[0]!r}")
-                    candidates.remove(session)
-        if not candidates:
-            if self.sessions and not pending and query.tried:
-                self._fail(query)
-            return
-        best = max(
-            candidates,
-            key=lambda one: (
-                not one.link.stalled,
-                -one.failures,
-                one.position,
-                -(one.link.pace.round_trip or 0.0),
-            ),
-        )
-        self._send_query(best, query, now)
-
-    def _send_query(self, session: Session, query: Query, now: float) -> None:
-        query.tried.add(session.number)
-        spans = self._blocked_past_the_end(session)
-        asked = self.scheduler.ask(session.link, now, QUERY_COST, spans)
-        standing = self.standing
-        hashes: tuple[int, ...] = ()
-        if session.distrusted and session.position[0] == standing.fork:
-            hashes = tuple(flat_tree.roots(standing.length))  # to see whether they are ours
-        since = 0 if session.distrusted else standing.length
-        self._send(session, asked, query, since=since, length=0, hashes=hashes)
-
-    def _blocked_past_the_end(self, session: Session) -> list[Span]:
-        """Return blocks that somebody waits for and a newer head will make provable."""
-        stop = min(session.position[1], self.standing.length + messages.MAX_REQUEST_BLOCKS)
-        return [
-            part
-            for start, end in self.wants.blocked.within(self.standing.length, stop)
-            for part in session.link.have.within(start, end)
-        ][:64]
-
-    def _ask_blocks(self, session: Session, now: float) -> None:
-        base = session.link.base
-        if base is None:
-            return
-        for asked in self.scheduler.next_requests(session.link, now):
-            self._send(session, asked, None, since=base, length=base)
-
-    def _send(
-        self,
-        session: Session,
-        asked: Asked,
-        query: Query | None,
-        *,
-        since: int,
-        length: int,
-        hashes: tuple[int, ...] = (),
-    ) -> None:
-        anchors: tuple[int, ...] = ()
-        if asked.urgent and query is None and since == self.standing.length:
-            anchors = self._anchors(asked.spans)
-        request = Request(
-            asked.id,
-            self.standing.fork,
-            length,
-            since,
-            pack_runs(asked.spans),
-            hashes,
-            seek=query.seek if query else None,
-            anchors=anchors,
-            hint=query.hint if query else None,
-            urgent=asked.urgent,
-        )
-        session.put_request(Sent(request, asked, query, self.standing.length))
-        self.counters["requests"] += 1
-
-    def _anchors(self, spans: Spans) -> tuple[int, ...]:
-        pieces = list(spans)
-        blocks = range(*pieces[0]) if len(pieces) == 1 else _indexes(pieces)
-        nodes = self.feed.anchors(blocks)
-        return tuple(nodes[: messages.MAX_ANCHORS])
+        self._asking.ask(now, following=self.following)
 
     # Answers.
 
@@ -316,28 +172,12 @@ class Replication:
         if query is None or query.done:
             return
         if reason == messages.CURRENT and query.hint is None and query.seek is None:
-            if query is self._own_update:
+            if query is self._asking.own_update:
                 session.failures += 1  # it has claimed more, and has it not
-            self._answer(query, None)
+            self._asking.answer(query, None)
             return
-        session.failures += query is self._own_update
+        session.failures += query is self._asking.own_update
         query.reasons.append(f"{session.name or 'peer'}: {reason}")
-
-    def _answer(self, query: Query, verified: Verified | None) -> None:
-        if query.done:
-            return
-        self.drop(query)
-        if query is self._own_update:
-            self._own_update = None
-        else:
-            self._events.append(QueryAnswered(query, verified))
-
-    def _fail(self, query: Query) -> None:
-        self.drop(query)
-        if query is self._own_update:
-            self._own_update = None
-        else:
-            self._events.append(QueryFailed(query))
 
     # Storing.
 
@@ -386,7 +226,7 @@ class Replication:
             if not have.covers(start, stop):
                 have.add(start, stop)
             if not alone:
-                self._tell(start, stop, now, but=session)
+                self._news.tell(start, stop, now, but=session)
             self.standing.held.add(start, stop)
         if spans:
             self._events.append(BlocksStored(spans))
@@ -395,7 +235,7 @@ class Replication:
             session.known = (outcome.fork, outcome.length)  # who pushes counts on that
             session.claim(outcome.fork, outcome.length)
         elif sent.query is not None and sent.base == arrival.proof.length:
-            self._answer(sent.query, outcome)
+            self._asking.answer(sent.query, outcome)
         if outcome.head is not None:
             session.failures = 0
             session.distrusted = False
@@ -403,15 +243,9 @@ class Replication:
 
     def lost(self, error: FeedlogError, now: float) -> None:
         """Learn that proofs which counted as stored could not be kept."""
-        self._drop_requests()  # their answers may build on what was lost
+        self._asking.drop_requests()  # their answers may build on what was lost
         self._refresh(now)
         self._events.append(StoreFailed(error))
-
-    def _drop_requests(self) -> None:
-        """Forget the requests for blocks; what still comes of them is not looked at."""
-        self.scheduler.reset()
-        for session in self.sessions:
-            session.sent = {i: sent for i, sent in session.sent.items() if sent.query}
 
     def _on_bad(self, arrival: Arrival, error: FeedlogError, now: float) -> None:
         session, sent = arrival.session, arrival.sent
@@ -431,7 +265,7 @@ class Replication:
             session.failures = MAX_FAILURES  # what it has cannot be stored, now or ever
             self._events.append(StoreFailed(error))
             return  # to ask for the same again would fail again
-        self._ask_all(now)
+        self.pursue(now)
 
     def _is_stale(self, arrival: Arrival) -> bool:
         """Tell whether a proof may have failed because the feed has changed under it."""
@@ -452,7 +286,7 @@ class Replication:
     def changed(self, now: float) -> None:
         """Learn that the feed may have changed: an append here or in another process."""
         self._refresh(now)
-        self._ask_all(now)
+        self.pursue(now)
 
     def _refresh(self, now: float) -> None:
         """Read where the feed stands and tell everyone whom it concerns."""
@@ -468,68 +302,19 @@ class Replication:
                 came.append((start, stop))
             else:
                 self.wants.lost(start, stop)
-            self._tell(start, stop, now)
+            self._news.tell(start, stop, now)
         if came:
             self._events.append(BlocksStored(tuple(came)))
 
     def _follow_head(self, before: Head | None) -> None:
-        """Deal with a new head of ours: push it, or say that there is one."""
+        """Deal with a new head of ours."""
         head = self.standing.head
         assert head is not None, "a feed does not lose its last head"
         self._measure()
         if before is not None and before.fork != head.fork:
-            self._drop_requests()
-        pushes: dict[int, bytes | None] = {}
-        for session in self.sessions:
-            self._rebase(session)
-            if session.doubted:
-                session.doubted = False
-                session.put(Want(0, messages.MAX_LENGTH))
-            position = (head.fork, head.length)
-            if session.position >= position and not (self.live and session.known != position):
-                continue  # it has no use for our news, nor we for its pushes
-            if before is not None and self._push(session, before, head, pushes):
-                continue
-            session.info_due = True
+            self._asking.drop_requests()
+        self._news.follow_head(before)
         self._events.append(HeadChanged(head.fork, head.length))
-
-    def _push(
-        self, session: Session, before: Head, head: Head, pushes: dict[int, bytes | None]
-    ) -> bool:
-        """Send new blocks with their proof to a peer that follows; tell whether it was done."""
-        remote = session.remote
-        if (
-            remote is None
-            or not remote.downloading
-            or session.position != (before.fork, before.length)
-            or head.fork != before.fork
-            or session.outbox
-        ):
-            return False
-        if before.length not in pushes:
-            pushes[before.length] = self._make_push(before.length, head.length)
-        push = pushes[before.length]
-        if push is None:
-            return False
-        session.put_encoded(push)
-        session.claim(head.fork, head.length)
-        session.told.remove(before.length, head.length)
-        session.link.have.add(before.length, head.length)
-        self._rebase(session)
-        return True
-
-    def _make_push(self, since: int, length: int) -> bytes | None:
-        if length - since > PUSH_BLOCKS or not self.standing.held.covers(since, length):
-            return None
-        try:
-            proof = self.feed.prove(
-                blocks=range(since, length), since=since, length=length, max_bytes=PUSH_SIZE
-            )
-        except (BlockMissing, ValueError):
-            return None
-        if len(proof.data) < length - since:
-            return None
-        return messages.encode(Data(messages.PUSH, proof.to_bytes(), last=True))
 
     def _measure(self) -> None:
         """Learn how large blocks are on average."""
@@ -537,54 +322,24 @@ class Replication:
         if length:
             self.scheduler.block_size = max(1, self.feed.byte_length // length)
 
-    def _tell(self, start: int, stop: int, now: float, but: Session | None = None) -> None:
-        """Note that peers should hear whether we hold [start, stop)."""
-        for session in self.sessions:
-            if session is not but and not session.link.have.covers(start, stop):
-                session.told.add(start, stop)
-                if self._tell_at is None:
-                    self._tell_at = now + TELL_AFTER
-
     # Sending.
 
     def next_message(self, session: Session) -> tuple[bytes, bool] | None:
         """Return the next message for a peer and whether it is urgent; None for none."""
-        if session.info_due:
-            session.info_due = False
-            session.known = (self.standing.fork, self.standing.length)
-            if not session.greeted:
-                session.greeted = True
-                self._put_haves(session)  # first, so that who learns our length knows what to ask
-            session.put(
-                Info(
-                    messages.VERSION,
-                    self.standing.fork,
-                    self.standing.length,
-                    self.live,
-                    tuple(self.handlers),
-                )
-            )
-        if session.told_due:
-            session.told_due = False
-            self._put_haves(session)
-        return session.next_message()
+        return self._news.next_message(session)
+
+    @property
+    def live(self) -> bool:
+        """Whether peers shall push new blocks to us."""
+        return self._news.live
+
+    @live.setter
+    def live(self, live: bool) -> None:
+        self._news.live = live
 
     def announce(self) -> None:
         """Tell all peers that our `live` or `handlers` have changed."""
-        for session in self.sessions:
-            session.info_due = True
-
-    def _put_haves(self, session: Session) -> None:
-        told, session.told = session.told, Spans()
-        held = self.standing.held
-        for start, stop in told:
-            spans = list(held.within(start, stop))
-            for at in range(0, max(1, len(spans)), messages.MAX_RUNS):
-                part = spans[at : at + messages.MAX_RUNS]
-                low = start if at == 0 else part[0][0]
-                last = at + messages.MAX_RUNS >= len(spans)
-                high = stop if last else spans[at + messages.MAX_RUNS][0]
-                session.put(Have(low, high, pack_runs(part, low)))
+        self._news.announce()
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet returned."""
@@ -594,15 +349,12 @@ class Replication:
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is due, None for never."""
-        times = [self._tell_at, self.scheduler.deadline()]
+        times = [self._news.tell_at, self.scheduler.deadline()]
         return min((at for at in times if at is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
         """Do what time has made due."""
-        if self._tell_at is not None and now >= self._tell_at:
-            self._tell_at = None
-            for session in self.sessions:
-                self._put_haves(session)
+        self._news.handle_timeout(now)
         due = self.scheduler.deadline()
         if due is None or now < due:
             return
@@ -612,8 +364,4 @@ class Replication:
                 fault = PeerError(f"no answer for {SILENT_AFTER:.0f} s", code="silent")
                 self._events.append(PeerFailed(session, fault))
                 self.close(session, now)
-        self._ask_all(now)
-
-
-def _indexes(spans: list[Span]) -> list[int]:
-    return [index for span in spans for index in range(*span)]
+        self.pursue(now)

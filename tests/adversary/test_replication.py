@@ -377,7 +377,7 @@ class TestFloods:
         def flood() -> None:
             for _ in range(100_000):
                 writer.core.receive(session, encode(Want(0, 64)), world.now)
-                writer.core._put_haves(session)
+                writer.core._news._put_haves(session)
 
         with pytest.raises(PeerError, match="reads none"):
             flood()
