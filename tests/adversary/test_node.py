@@ -13,6 +13,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,8 +141,8 @@ def memory() -> int:
 async def start() -> AsyncIterator[Callable[..., Awaitable[Node]]]:
     async with AsyncExitStack() as stack:
 
-        async def start(store: Store, *bootstrap: str, **options: object) -> Node:
-            node = Node(store, host="127.0.0.1", bootstrap=bootstrap, **options)  # type: ignore[arg-type]
+        async def start(store: Store, *bootstrap: str, **options: Any) -> Node:
+            node = Node(store, host="127.0.0.1", bootstrap=bootstrap, **options)
             return await stack.enter_async_context(node)
 
         yield start
