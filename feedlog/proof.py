@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from feedlog import flat_tree, proof_codec
 from feedlog.errors import DecodeError, InvalidProof
 from feedlog.flat_tree import NodeIndex
-from feedlog.hashing import PARENT, HashSuite
+from feedlog.hashing import HashSuite
 from feedlog.head import Head
 from feedlog.manifest import Manifest
 from feedlog.merkle import Roots, Run, TreeNode, subtree
@@ -227,7 +227,7 @@ def _verify_climb(
     if len(order) != len(proof.nodes):
         raise InvalidProof(f"proof has {len(proof.nodes)} nodes, expected {len(order)}")
     nodes = dict(zip(order, proof.nodes, strict=True))
-    new = manifest.suite.new
+    parent = manifest.suite.parent
     block, data = proof.question.blocks.pairs[0][0], proof.data[0]
     size = len(data)
     digest = manifest.suite.leaf(data)
@@ -238,8 +238,7 @@ def _verify_climb(
         size += beside
         if size > MAX_BYTES:
             raise InvalidProof(f"nodes of {size} bytes are more than a feed's {MAX_BYTES}")
-        pair = digest + other if index < sibling else other + digest
-        digest = new(PARENT + size.to_bytes(8, "little") + pair).digest()
+        digest = parent(size, digest, other) if index < sibling else parent(size, other, digest)
         index = NodeIndex((index & ~(2 << level)) | 1 << level)
         nodes[index] = size, digest
     known = trusted.get(top)
