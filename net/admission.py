@@ -46,6 +46,11 @@ MAX_INSIDE = 2048
 MAX_INSIDE_SHARE = 1536
 """Established connections of one owner; others still come in."""
 
+SPARE_FILES = 64
+"""Files of the process that guests do not get: the store's, our own connections, the user's."""
+FILES_SHARE = 0.75
+"""Part of the files for guests that one owner may have."""
+
 BAN = 600.0
 """Seconds for which a peer that broke a rule is not dealt with."""
 MAX_BANNED = 1024
@@ -88,9 +93,13 @@ class Displaced:
 
 
 class Admission:
-    """The door of a node. `inside` is how many established connections it has room for."""
+    """The door of a node.
 
-    def __init__(self, *, inside: int = MAX_INSIDE) -> None:
+    `inside` is how many established connections it has room for, `files` how many files the
+    process may open: every guest takes one.
+    """
+
+    def __init__(self, *, inside: int = MAX_INSIDE, files: int | None = None) -> None:
         self.counters: Counter[str] = Counter()
         """What was refused, and why."""
         self._limits = {
@@ -98,6 +107,7 @@ class Admission:
             Stage.SHAKING: (MAX_HANDSHAKES, MAX_HANDSHAKES_SHARE),
             Stage.INSIDE: (inside, min(inside, MAX_INSIDE_SHARE)),
         }
+        self._files = None if files is None else max(1, files - SPARE_FILES)
         self._all: Counter[Stage] = Counter()
         self._shares: Counter[tuple[Stage, bytes]] = Counter()
         self._lines: dict[bytes, deque[Guest]] = {}
@@ -113,6 +123,9 @@ class Admission:
         The answer None turns him away; a guest waits for its `Admitted`, which may be there.
         """
         guest = Guest(owner_of(address))
+        if not self._has_files(guest.owner):
+            self.counters["files"] += 1
+            return None
         if not self._has_room(Stage.INSIDE, guest.owner, also=Stage.SHAKING):
             self.counters["connections"] += 1
             return None
@@ -208,6 +221,12 @@ class Admission:
             sum(self._all[s] for s in stages) < everyone
             and sum(self._shares[s, owner] for s in stages) < each
         )
+
+    def _has_files(self, owner: bytes) -> bool:
+        if self._files is None or self._all.total() < FILES_SHARE * self._files:
+            return True
+        share = sum(self._shares[stage, owner] for stage in self._limits)
+        return self._all.total() < self._files and share < FILES_SHARE * self._files
 
     def _advance(self, now: float) -> None:
         """Give places to those who wait: one of each owner in turn, the last to come first."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from collections.abc import Awaitable, Callable
 
 from feedlog import KeyPair
@@ -46,7 +47,7 @@ class Reception:
         self._allow = allow
         self._receive = receive
         self._loop = asyncio.get_running_loop()
-        self.admission = Admission()
+        self.admission = Admission(files=resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._carriers: dict[Guest, Carrier] = {}
         """Those whose handshake is not done."""
         self._tasks: dict[Guest, asyncio.Task[None]] = {}

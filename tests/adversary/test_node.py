@@ -37,7 +37,7 @@ from net.stream import SecureStream, open_stream
 from tests.reference.eavesdropper import Eavesdropper, Known
 
 BLOCKS = [b"block %d" % i * 20 for i in range(300)]
-CROWD = 200
+CROWD = 120
 """Attackers at a time: more than a node has places for."""
 MEMORY = 48 << 20
 """Bytes by which any of this may make the process grow, the attackers' own share included."""
@@ -361,7 +361,7 @@ FLOODS: dict[str, Callable[[int], Message]] = {
     "cancels": lambda n: Cancel(n + 1),
     "refusals": lambda n: NoData(n + 1),
 }
-MESSAGES = 1_000
+MESSAGES = 500
 
 
 @pytest.mark.parametrize("kind", FLOODS)

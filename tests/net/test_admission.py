@@ -18,6 +18,7 @@ from net.admission import (
     MAX_LINE,
     MAX_LINE_SHARE,
     PATIENCE,
+    SPARE_FILES,
     Admission,
     Admitted,
     Displaced,
@@ -194,7 +195,17 @@ class TestLimits:
         door.established(inside[0], 0.0)
         assert events(door) == [Admitted(late[2]), Displaced(late[1]), Displaced(late[0])]
 
-    def test_a_node_with_few_files_has_fewer_connections(self) -> None:
+    def test_every_guest_takes_a_file_and_some_are_left_for_others(self) -> None:
+        door = Admission(files=SPARE_FILES + 40)
+        for host, expected in (("127.0.0.1", 30), ("127.0.0.2", 10), ("127.0.0.3", 0)):
+            came = 0
+            while (guest := door.arrive((host, 1), 0.0)) is not None:
+                door.established(guest, 0.0)
+                came += 1
+            assert came == expected
+        assert door.counters["files"] == 3
+
+    def test_a_node_with_little_room_has_fewer_connections(self) -> None:
         door = Admission(inside=3)
         guests = [arrive(door, HERE) for _ in range(3)]
         assert door.arrive(HERE, 0.0) is None

@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from net.admission import SPARE_FILES
 from tests.processes.members import ROOT, Process
 
 HOST = "127.0.0.1"
@@ -90,6 +92,29 @@ def test_a_thousand_handshakes_at_once(start: Start, way: str) -> None:
         assert inside == COUNT
         assert node.memory - before < CROWD_MEMORY
         read_all(start("late", node.address), key)
+
+
+def test_more_come_than_there_are_files(tmp_path: Path) -> None:
+    def limited(*words: str) -> list[str]:
+        return ["sh", "-c", 'ulimit -n 160; exec "$@"', "sh", *words]
+
+    with ExitStack() as stack:
+
+        def start(name: str, bootstrap: str = "", **options: Any) -> Process:
+            process = Process(tmp_path / name, HOST, bootstrap, **options)
+            stack.callback(process.kill)
+            return process
+
+        node = start("node", command=limited)
+        key, _ = node.ask("write", [SIZE] * BLOCKS)
+        reader = start("reader", node.address)
+        assert reader.ask("follow", key, False)
+        reader.ask("get", 0, 30.0)
+        with load("crowd", node.address, node.ask("identity"), "tcp", "300") as crowd:
+            inside, _, last = json.loads(crowd.says())
+            assert 0 < inside < 160 - SPARE_FILES, last
+            read_all(reader, key)
+            assert node.ask("follow", "aa" * 32, False), "it can still look for others"
 
 
 @pytest.mark.parametrize("kind", ["datagrams", "quic", "flights"])
