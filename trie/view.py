@@ -144,6 +144,16 @@ class View(Mapping[Any, Any]):
         _, root, nodes, space = self._look()
         return listing.length(nodes, root, Query(space.encode_prefix(prefix)))
 
+    def walk_count(self, prefix: str | bytes = "", *, limit: int = DEFAULT_LIMIT) -> list[int]:
+        """Return the blocks that `count(prefix)` reads; see `walk`."""
+        version, space = self._where()
+        query = Query(space.encode_prefix(prefix))
+
+        def read(nodes: Nodes, root: Node) -> None:
+            listing.length(nodes, root, query)
+
+        return walk(self._core.nodes, version, read, limit)
+
     def __iter__(self) -> Iterator[Any]:
         """Yield all keys; see `items`."""
         return iter(self.keys())

@@ -59,5 +59,5 @@ def test_what_is_no_difference_of_this_trie(trie: Trie, version: int) -> None:
     with pytest.raises(ValueError, match="lies inside a batch"):
         list(trie.diff(version + 1))
     with pytest.raises(TypeError, match="a prefix is str or bytes"):
-        list(trie.diff(version, 7))  # type: ignore[arg-type]
+        list(trie.diff(version, 7))  # type: ignore[arg-type]  # on purpose
     assert trie.at(0).diff(version).walk() == []

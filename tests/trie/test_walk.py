@@ -52,6 +52,18 @@ def test_a_walk_of_an_older_version(trie: Trie) -> None:
     assert trie.at(0).walk("a") == []
 
 
+def test_a_walk_of_a_count(trie: Trie) -> None:
+    trie.update({f"k/{number}": b"" for number in range(300)})
+    walked = trie.walk_count("k/")
+    assert len(walked) < 8
+    assert trie.walk_count("k/", limit=2) == walked[:2]
+    with Store.memory() as elsewhere:
+        copy = elsewhere.feed(key=trie.feed.key)
+        copy.apply(trie.feed.prove(blocks=walked))
+        assert Trie(copy).count("k/") == 300
+    assert trie.at(0).walk_count() == []
+
+
 def test_a_walk_of_a_difference(trie: Trie) -> None:
     for number in range(300):
         trie[f"k/{number}"] = b""
