@@ -13,7 +13,7 @@ by a peer. Specified in docs/spec/feed.md, section 3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from feedlog import hashing
 from feedlog.errors import DecodeError
@@ -34,6 +34,7 @@ class Manifest:
     signers: tuple[bytes, ...]
     quorum: int = 1
     suite: HashSuite = hashing.BLAKE3
+    _key: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Raise `ValueError` where the parts do not make a manifest."""
@@ -46,10 +47,12 @@ class Manifest:
                 raise ValueError(f"a signer's key has {KEY_SIZE} bytes, not {len(signer)}")
         if not 1 <= self.quorum <= len(self.signers):
             raise ValueError(f"a quorum of {self.quorum} of {len(self.signers)} is not possible")
+        # Every proof is checked against it.
+        object.__setattr__(self, "_key", hashing.manifest_key(self.to_bytes()))
 
     def key(self) -> bytes:
         """Return the key (32 bytes) of the feed that this manifest describes."""
-        return hashing.manifest_key(self.to_bytes())
+        return self._key
 
     def to_bytes(self) -> bytes:
         """Return the encoding of the module's table: 4 + 32 bytes a signer."""
