@@ -34,7 +34,7 @@ GROWTH = (
 
 SAID = """One run of `python -m benchmarks delayed_link --pictures docs/pictures`, one transfer a
 cell. Both ends and the link between them share one machine. A transfer that was not done in time
-was stopped, and its rate is that of what came until then."""
+was stopped, and its rate is that of what came until then: a hollow point of the picture."""
 
 
 def trie_growth(answers: Answers, picture: Path) -> None:
@@ -80,18 +80,22 @@ def throughput_rtt(answers: Answers, picture: Path) -> None:
             chosen = [row for row in rows if row["ours"]["facts"]["loss"] == loss]
             chosen.sort(key=lambda row: float(row["ours"]["facts"]["rtt"]))
             ticks = [f"{row['ours']['facts']['rtt']:g}" for row in chosen]
-            curves: dict[str, list[float]] = {}
+            curves: dict[str, list[dict[str, Any]]] = {}
             for row in chosen:
                 for side in (row["ours"], *row["peers"]):
                     if side["who"] == "feedlog" or side["who"].startswith("hypercore"):
-                        curves.setdefault(side["who"], []).append(side["median"])
-            for number, (who, rates) in enumerate(curves.items()):
-                look = {"linestyle": style, "color": f"C{number}", "marker": "o"}
-                panel.plot(ticks, rates, label=f"{who}, {loss} % loss", **look)
+                        curves.setdefault(side["who"], []).append(side)
+            for number, (who, sides) in enumerate(curves.items()):
+                color, rates = f"C{number}", [side["median"] for side in sides]
+                label = f"{who}, {loss} % loss"
+                panel.plot(ticks, rates, style, color=color, label=label)
+                for tick, side in zip(ticks, sides, strict=True):
+                    inside = "white" if side["facts"].get("stopped") else color
+                    panel.plot(tick, side["median"], "o", color=color, markerfacecolor=inside)
         title = rows[0]["work"].rsplit(", ", 2)[0]
         panel.set(yscale="log", xlabel="round trip (ms)", ylabel="MB/s", title=title)
-        panel.legend(fontsize="small")
-    figure.tight_layout()
+    figure.legend(*panels.flat[0].get_legend_handles_labels(), loc="lower center", ncols=2)
+    figure.tight_layout(rect=(0, 0.2, 1, 1))
     figure.savefig(picture, metadata={"Date": None})
     print(picture)
 
