@@ -24,6 +24,9 @@ from net.addresses import Address, parse_address
 from net.carriers.udp import UdpSocket
 from net.contacts import KeptContacts
 from net.dht.node import DhtNode
+from net.ports import Ports
+from net.relay.host import RelayHost
+from net.relay.service import RelayService
 
 PORT = 49737
 
@@ -47,6 +50,10 @@ def dht(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Serve figures for Prometheus: /metrics over HTTP."),
     ] = None,
+    relay: Annotated[
+        bool,
+        typer.Option(help="Also pass on what peers cannot send each other, over TCP and UDP."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run a node of the DHT, through which peers find each other, until Ctrl-C.
@@ -57,7 +64,7 @@ def dht(
     where = [parse_address(text) for text in check_addresses([metrics] if metrics else None)]
     kept = None if contacts is None else KeptContacts(contacts)
     hosts, known = host or [EVERYWHERE], check_addresses(bootstrap)
-    serve_until_stopped(serve(hosts, port, known, kept, where, as_json=as_json))
+    serve_until_stopped(serve(hosts, port, known, kept, where, relay=relay, as_json=as_json))
 
 
 async def serve(
@@ -67,29 +74,46 @@ async def serve(
     kept: KeptContacts | None,
     metrics: list[Address],
     *,
+    relay: bool,
     as_json: bool,
 ) -> None:
     """Run the node until the process is told to stop."""
-    udp = await UdpSocket.open(*hosts, port=port)
+    key_pair = KeyPair.generate()
     known = [] if kept is None else kept.load()
-    try:
-        node = DhtNode(KeyPair.generate(), udp, bootstrap=bootstrap, known=known, public=True)
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(node)
-            told = {"address": node.address}
-            for address in metrics:
-                server = MetricsServer(address, lambda: figures(node))
-                told["metrics"] = (await stack.enter_async_context(server)).address
-            if kept is not None:
-                await stack.enter_async_context(keeping(kept, node))
-            if as_json:
-                say_json_line(told)
-            else:
-                say(node.address, flush=True)
-                note(f"others join with --bootstrap {node.address}; Ctrl-C ends this node")
-            await asyncio.Event().wait()
-    finally:
-        udp.close()
+    async with contextlib.AsyncExitStack() as stack:
+        place = RelayHost(key_pair) if relay else None
+        udp = await open_ports(hosts, port, place, stack)
+        node = DhtNode(key_pair, udp, bootstrap=bootstrap, known=known, public=True)
+        await stack.enter_async_context(node)
+        if place is not None:
+            addresses = [(here, udp.addresses[0][1]) for here in node.hosts()]
+            await place.begin(node, addresses)
+        told = {"address": node.address}
+        for address in metrics:
+            server = MetricsServer(address, lambda: figures(node, place))
+            told["metrics"] = (await stack.enter_async_context(server)).address
+        if kept is not None:
+            await stack.enter_async_context(keeping(kept, node))
+        if as_json:
+            say_json_line(told)
+        else:
+            say(node.address, flush=True)
+            note(f"others join with --bootstrap {node.address}; Ctrl-C ends this node")
+        await asyncio.Event().wait()
+
+
+async def open_ports(
+    hosts: list[str], port: int, place: RelayHost | None, stack: contextlib.AsyncExitStack
+) -> UdpSocket:
+    """Open the UDP port, and for a relay the TCP port of the same number; `stack` closes them."""
+    if place is None:
+        udp = await UdpSocket.open(*hosts, port=port)
+        stack.callback(udp.close)
+        return udp
+    ports = await Ports.open(hosts, port, place.arrived)
+    stack.callback(ports.close)
+    stack.push_async_callback(place.close)
+    return ports.udp
 
 
 @contextlib.asynccontextmanager
@@ -104,12 +128,14 @@ async def keeping(kept: KeptContacts, node: DhtNode) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-def figures(node: DhtNode) -> list[Metric]:
-    """Return what an operator wants to see of a node."""
+def figures(node: DhtNode, place: RelayHost | None = None) -> list[Metric]:
+    """Return what an operator wants to see of a node, and of the relay at its side."""
     counters = dict(node.counters)
     held = counters.pop("records held")
     usage = time.process_time()
+    relay = [] if place is None or place.service is None else relayed(place.service)
     return [
+        *relay,
         Metric("feedlog_dht_contacts", "Nodes in the routing table.", "gauge", len(node.contacts)),
         Metric("feedlog_dht_records", "Announcements held for others.", "gauge", held),
         Metric(
@@ -121,6 +147,21 @@ def figures(node: DhtNode) -> list[Metric]:
         ),
         Metric("process_cpu_seconds_total", "CPU time spent, in seconds.", "counter", usage),
         Metric("process_resident_memory_bytes", "Memory in use, in bytes.", "gauge", resident()),
+    ]
+
+
+def relayed(service: RelayService) -> list[Metric]:
+    """Return the figures of a relay."""
+    waiting, standing = service.reservations, service.circuits
+    return [
+        Metric("feedlog_relay_reservations", "Peers that wait for circuits.", "gauge", waiting),
+        Metric("feedlog_relay_circuits", "Circuits that stand.", "gauge", standing),
+        Metric(
+            "feedlog_relay_bytes_total",
+            "Bytes passed on, both directions.",
+            "counter",
+            service.passed_on,
+        ),
     ]
 
 

@@ -66,6 +66,7 @@ SHELL = (
     "net/relay/circuit.py",
     "net/relay/client.py",
     "net/relay/discovery.py",
+    "net/relay/host.py",
     "net/relay/keeper.py",
     "net/relay/link.py",
     "net/relay/questions.py",

@@ -82,7 +82,7 @@ class RelayService:
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = 0
         self._timer: asyncio.TimerHandle | None = None
-        self.carried = 0
+        self._carried = 0
         """Bytes of circuits that are over."""
 
     @property
@@ -94,6 +94,11 @@ class RelayService:
     def circuits(self) -> int:
         """How many circuits stand."""
         return len(self._circuits)
+
+    @property
+    def passed_on(self) -> int:
+        """How many bytes all circuits have carried, in both directions."""
+        return self._carried + sum(circuit.carried for circuit in self._circuits)
 
     def serve(self, stream: SecureStream) -> None:
         """Serve a client until its stream ends."""
@@ -183,7 +188,7 @@ class RelayService:
 
         def over(reason: str) -> None:
             self._circuits.discard(circuit)
-            self.carried += circuit.carried
+            self._carried += circuit.carried
             self.core.lost(asking)
             self.core.lost(accepting)
             log.debug("= circuit over: %s", reason or "its ends have ended it")

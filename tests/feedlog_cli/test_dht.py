@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import shlex
 import signal
+import socket
 import urllib.request
 from pathlib import Path
 
@@ -65,6 +66,21 @@ def test_metrics_where_none_can_be(process: Run) -> None:
     assert (
         "no metrics on 203.0.113.254:1" in process(*WORDS, "--metrics", "203.0.113.254:1").complaint
     )
+
+
+def test_a_node_that_relays(children: Children, free_port: int) -> None:
+    """Its TCP port answers, and it counts what it passes on."""
+    words = (*WORDS, "--relay", "--metrics", f"127.0.0.1:{free_port}")
+    process, ready = children.serve(words, {})
+    host, _, port = ready["address"].rpartition(":")
+    socket.create_connection((host, int(port))).close()
+    with urllib.request.urlopen(f"http://{ready['metrics']}/metrics") as answer:
+        text = answer.read().decode()
+    assert "feedlog_relay_reservations 0" in text
+    assert "feedlog_relay_circuits 0" in text
+    assert "feedlog_relay_bytes_total 0" in text
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
 
 
 def test_the_service_of_the_operators_guide(
