@@ -5,8 +5,9 @@
 
 The shell around `net.carriers.quic_endpoint`: it moves datagrams, wakes the endpoint when
 it asks for it and gives each carrier's events to its receiver. The path below may change
-its ports and addresses; the carrier does not notice. Its `binding` is the hash of the
-server's certificate: see `net.carriers.certificate`.
+its ports and addresses; the carrier does not notice: where a peer's datagrams come from, ours
+go, and when our own address changes (a laptop wakes elsewhere), each peer hears from us. Its
+`binding` is the hash of the server's certificate: see `net.carriers.certificate`.
 
 Invariant: what a carrier holds is bounded: unsent bytes by HIGH_WATER and one `write`,
 unread ones by QUIC's window (`quic_connection.WINDOW`).
@@ -28,10 +29,13 @@ from net.carriers.quic_endpoint import QuicEndpoint
 from net.carriers.quic_link import LinkData, LinkEnded, LinkEvent, LinkLost, LinkOpened, QuicLink
 from net.carriers.quic_packet import QUIC_BYTES
 from net.carriers.segments import Burst
-from net.carriers.udp import UdpSocket
+from net.carriers.udp import UdpSocket, source_host
 from net.errors import ClosedError, ConnectError
 
 CONNECT_TIMEOUT = 5.0
+
+WATCH_EVERY = 2.0
+"""Seconds between two looks at the address that we reach each peer from: 20 us a peer."""
 
 
 class QuicCarrier:
@@ -145,6 +149,8 @@ class QuicPort:
         self._carriers: dict[QuicLink, QuicCarrier] = {}
         self._connecting: dict[QuicLink, asyncio.Future[QuicCarrier]] = {}
         self._lanes: dict[QuicLink, Address] = {}
+        self._sources: dict[QuicLink, str | None] = {}
+        self._watch = self._loop.call_later(WATCH_EVERY, self._look_around)
         self._timer: asyncio.TimerHandle | None = None
         self._pumping = self._pump_due = self._waiting = self._closed = False
         udp.attach_bursts(QUIC_BYTES, self._received)
@@ -197,6 +203,7 @@ class QuicPort:
         for link in list(self._lanes):
             self._leave_lane(link)
         self._udp.detach(QUIC_BYTES)
+        self._watch.cancel()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -228,6 +235,18 @@ class QuicPort:
         self._timer = None
         self._endpoint.handle_timeout(self._loop.time())
         self._pump()
+
+    def _look_around(self) -> None:
+        """Tell peers whom we reach from another address than before, or again, where we are."""
+        self._watch = self._loop.call_later(WATCH_EVERY, self._look_around)
+        for link in self._carriers:
+            before = self._sources[link]
+            source = self._sources[link] = source_host(link.path.address)
+            if source != before and source is not None:
+                self._leave_lane(link)  # which is tied to the old address
+                self._take_lane(link)
+                link.nudge(self._loop.time())
+                self.touch_soon(link)
 
     def _pump(self) -> None:
         """Tell what has happened, send what is to be sent, and set the alarm."""
@@ -297,6 +316,7 @@ class QuicPort:
         if isinstance(event, LinkLost):
             if self._carriers.pop(link, None) is not None:
                 self._leave_lane(link)
+                del self._sources[link]
             waiter = self._connecting.get(link)
             if waiter is not None and not waiter.done():
                 waiter.set_exception(event.error or ConnectionAbortedError("given up"))
@@ -314,6 +334,7 @@ class QuicPort:
 
     def _opened(self, link: QuicLink) -> None:
         carrier = self._carriers[link] = QuicCarrier(self, link)
+        self._sources[link] = source_host(link.path.address)
         self._take_lane(link)
         if not link.client:
             carrier.binding = self._binding

@@ -233,3 +233,17 @@ def test_too_much_unread_is_the_end(ends: Ends, monkeypatch: pytest.MonkeyPatch)
     wire.pass_time(3.0)
     assert "unread" in str(lost(wire, FAR, theirs).error)
     assert repr(theirs) == "<QuicLink to 192.0.2.1:1001>"
+
+
+def test_a_nudge_makes_the_other_end_hear_from_us() -> None:
+    wire = QuicWire()
+    ours, theirs = wire.connect()
+    wire.pass_time(1.0)
+    for link, end in ((ours, wire.near), (theirs, wire.far)):
+        assert list(end.datagrams_to_send(wire.now)) == []
+        link.nudge(wire.now)
+        end.touch(link)
+        [(_, datagrams)] = end.datagrams_to_send(wire.now)
+        assert len(datagrams) == 1
+    ours.abort()
+    ours.nudge(wire.now)  # too late: nothing happens
