@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from feedlog import flat_tree, proof_codec
 from feedlog.errors import DecodeError, InvalidProof
@@ -84,9 +85,9 @@ class Proof:
         question = Question(
             length=fields.length,
             blocks=Ranges(fields.ranges),
-            hashes=tuple(NodeIndex(index) for index in fields.hashes),
+            hashes=cast("tuple[NodeIndex, ...]", fields.hashes),
             since=fields.since,
-            anchors=tuple(NodeIndex(index) for index in fields.anchors),
+            anchors=cast("tuple[NodeIndex, ...]", fields.anchors),
             signed=fields.signed,
         )
         if question.blocks.pairs != fields.ranges or len(question.blocks) != len(fields.blocks):

@@ -32,6 +32,9 @@ class Ranges:
 
     def __len__(self) -> int:
         """Count the indexes."""
+        if len(self.pairs) == 1:
+            ((start, stop),) = self.pairs
+            return stop - start
         return sum(stop - start for start, stop in self.pairs)
 
     def __bool__(self) -> bool:
