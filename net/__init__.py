@@ -14,6 +14,8 @@ from net.errors import (
     RefusedError,
 )
 from net.node import Node, Server
+from net.punch.classify import NatClass, NatReport
+from net.relay.limits import RelayLimits
 from net.remote import Remote
 from net.remote_file import RemoteFile
 from net.status import PeerStatus, Status
@@ -26,6 +28,8 @@ __all__ = [
     "HandshakeError",
     "LimitError",
     "ListenError",
+    "NatClass",
+    "NatReport",
     "NetError",
     "Node",
     "NotFound",
@@ -33,6 +37,7 @@ __all__ = [
     "PeerStatus",
     "ProtocolError",
     "RefusedError",
+    "RelayLimits",
     "Remote",
     "RemoteFile",
     "SecureStream",

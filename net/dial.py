@@ -49,6 +49,8 @@ class Way:
     connect: Callable[[], Awaitable[Carrier]]
     timeout: float = ATTEMPT_TIMEOUT
     """Seconds for it, handshake included."""
+    behind: tuple[str, float] = ("", 0.0)
+    """The name of a way that is better, and the seconds for which it waits while that runs."""
 
 
 class Attempt(NamedTuple):
@@ -93,6 +95,9 @@ async def dial(
     race = Race(secure, [] if attempts is None else attempts)
     try:
         for way in ways:
+            while (wait := race.holds_up(way)) > 0:
+                if (stream := await race.wait(wait)) is not None:
+                    return stream
             race.start(way)
             if (stream := await race.wait(stagger)) is not None:
                 return stream
@@ -111,10 +116,20 @@ class Race:
         self.running: dict[asyncio.Task[SecureStream], Way] = {}
         self.attempts = attempts
         self._secure = secure
+        self._loop = asyncio.get_running_loop()
+        self._begun: dict[str, float] = {}
 
     def start(self, way: Way) -> None:
         """Begin an attempt."""
+        self._begun[way.name] = self._loop.time()
         self.running[asyncio.ensure_future(self._attempt(way))] = way
+
+    def holds_up(self, way: Way) -> float:
+        """Return for how many seconds a way must wait for a better one that runs."""
+        better, seconds = way.behind
+        if all(running.name != better for running in self.running.values()):
+            return 0.0
+        return self._begun[better] + seconds - self._loop.time()
 
     async def _attempt(self, way: Way) -> SecureStream:
         async with asyncio.timeout(way.timeout):

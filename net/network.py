@@ -1,6 +1,6 @@
-"""The ways in which one node finds others, as one: the DHT, and the local network.
+"""The ways in which one node finds others, as one: the DHT, the local network, and more.
 
-Both are asked at once. Nodes of the DHT that answered are kept in a file, so that a restart
+All are asked at once. Nodes of the DHT that answered are kept in a file, so that a restart
 finds the network without the nodes that it was told of. Or somebody else's `Discovery` is
 used, and nothing of this.
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Network:
-    """What one node belongs to. Made of a DHT node, of a LAN where `lan` says so, or `given`."""
+    """What one node belongs to: a DHT node, a LAN where `lan` says so, and `more`; or `given`."""
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class Network:
         contacts: Path | None = None,
         lan: bool | None = None,
         on_introduction: OnIntroduction | None = None,
+        more: Sequence[Discovery] = (),
         given: Discovery | None = None,
     ) -> None:
         self.trouble = ""
@@ -63,7 +64,7 @@ class Network:
             if hosts := lan_hosts(ports.hosts, lan):
                 self._lan = LanDiscovery(key_pair, hosts)
         self.discovery: Discovery = given or CombinedDiscovery(
-            [part for part in (self._dht, self._lan) if part is not None]
+            [part for part in (self._dht, self._lan, *more) if part is not None]
         )
 
     async def start(self) -> None:
@@ -90,6 +91,21 @@ class Network:
             await asyncio.gather(self._keeping, return_exceptions=True)
             self._kept.save(self._contacts)  # a task that had no turn yet has not
         await self.discovery.close()
+
+    @property
+    def dht(self) -> DhtNode | None:
+        """The DHT node."""
+        return self._dht
+
+    @property
+    def has_contacts(self) -> bool:
+        """Whether there are nodes of the DHT that answer."""
+        return bool(self._contacts)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether there should be such nodes, and are none: no network, or one without UDP."""
+        return self._dht is not None and bool(self._dht.bootstrap) and not self._contacts
 
     @property
     def introducer(self) -> Introducer | None:

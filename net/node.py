@@ -32,17 +32,23 @@ from net.addresses import parse_address
 from net.announcer import Announcer, Where
 from net.connection import PROTOCOL as CHANNELS
 from net.connection import Connection
-from net.dht.hashing import peer_topic
+from net.dht.hashing import peer_topic, relay_topic
 from net.dial import Attempt
 from net.discovery import Discovery, PeerAddress
 from net.errors import ClosedError, ConnectError, DeadlineError, NetError, NotFound
 from net.feeds import AllowFeed, Feeds
 from net.network import Network
 from net.ports import ANYWHERE, Ports
-from net.punch.classify import NatReport
+from net.punch.classify import NatClass, NatReport
 from net.punch.messages import MAX_LOCAL, Offer
 from net.reach import Reach
 from net.reception import Reception
+from net.relay.discovery import RelayDiscovery
+from net.relay.limits import RelayLimits
+from net.relay.messages import PROTOCOL as RELAYS
+from net.relay.questions import RelayQuestions
+from net.relay.service import RelayService
+from net.relaying import Relaying
 from net.remote import Remote
 from net.rendezvous import Rendezvous
 from net.replicate.serving import Handler
@@ -54,6 +60,9 @@ STREAMS = "feedlog/stream/1"
 
 MAX_DIALS = 8
 """Peers of feeds that are being reached at a time."""
+
+JOIN_TIME = 1.0
+"""Seconds in which the network answers, or relays are looked for."""
 
 CONNECT_TIMEOUT = 20.0
 """Seconds for a stream by key: a search, an introduction, and the longest punch."""
@@ -92,7 +101,9 @@ class Node:
     feeds and not of plain streams. A node for one errand is `ephemeral`: other nodes do not
     come to count on it. Nodes that answered are kept in the file `contacts`. Peers on the
     local network are found without the DHT, too, unless `lan` is False or the host is a
-    loopback address. `discovery` replaces all of that.
+    loopback address; and by `more`, which were started and are closed with the node.
+    `discovery` replaces all of that. With `relay` the node passes on, within `relay_limits`,
+    what others cannot send each other directly.
     """
 
     def __init__(
@@ -105,6 +116,9 @@ class Node:
         discovery: Discovery | None = None,
         contacts: Path | None = None,
         lan: bool | None = None,
+        more: Sequence[Discovery] = (),
+        relay: bool = False,
+        relay_limits: RelayLimits | None = None,
         ephemeral: bool = False,
         allow: AllowFeed | None = None,
         upload_limit: float | None = None,
@@ -124,6 +138,8 @@ class Node:
             lan=lan,
             given=discovery,
         )
+        self._more = tuple(more)
+        self._relay_limits = (relay_limits or RelayLimits()) if relay else None
         self._parts: Parts | None = None
         self._feeds = Feeds(
             store,
@@ -153,6 +169,14 @@ class Node:
         self._started = True
         reception = Reception(self._key_pair, allow=self._allow_stream, receive=self._receive)
         ports = await Ports.open(self._hosts, self._port, reception.arrived)
+        try:
+            self._parts = self._assemble(ports, reception)
+        except BaseException:
+            ports.close()
+            raise
+        await self._join(self._parts)
+
+    def _assemble(self, ports: Ports, reception: Reception) -> Parts:
         rendezvous = Rendezvous(
             self._key_pair,
             ports.punching,
@@ -162,17 +186,56 @@ class Node:
             accepted=reception.arrived,
         )
         ports.quic_arrived = rendezvous.arrived
-        try:
-            network = self._network(ports, on_introduction=rendezvous.asked)
-        except ValueError:
-            ports.close()
-            raise
+        relaying = Relaying(
+            self._key_pair,
+            ports,
+            [parse_address(name) for name in self.bootstrap],
+            arrived=reception.arrived,
+            allow=lambda key: not reception.is_banned(key),
+            changed=self._places_changed,
+        )
+        asking = RelayDiscovery(
+            self._key_pair, lambda: relaying.links if network.is_cut_off else []
+        )
+        network = self._network(ports, on_introduction=rendezvous.asked, more=[*self._more, asking])
+        if self._relay_limits is not None:
+            questions = RelayQuestions(network.dht) if network.dht is not None else None
+            relaying.service = RelayService(self._relay_limits, questions=questions)
         announcer = Announcer(network.discovery, self._where)
-        reach = Reach(self._key_pair, ports, rendezvous, network)
-        self._parts = Parts(ports, reception, rendezvous, network, announcer, reach)
-        await network.start()
-        self._feeds.start(network.discovery, announcer, self._reach, reception)
-        announcer.start()
+        reach = Reach(self._key_pair, ports, rendezvous, network, relaying.ways)
+        return Parts(ports, reception, rendezvous, relaying, network, announcer, reach)
+
+    async def _join(self, parts: Parts) -> None:
+        joining = asyncio.get_running_loop().create_task(parts.network.start())
+        try:
+            await asyncio.wait({joining}, timeout=JOIN_TIME)
+            parts.relaying.start(parts.network.discovery, self._wants_relays)
+            if not joining.done():
+                parts.relaying.seek()
+            await joining
+        finally:
+            joining.cancel()
+        self._feeds.start(parts.network.discovery, parts.announcer, self._reach, parts.reception)
+        parts.announcer.start()
+        if parts.network.is_cut_off:
+            await parts.relaying.settle()
+        if parts.relaying.service is not None:
+            try:
+                await parts.announcer.announce(relay_topic())
+            except NetError as error:
+                log.warning("nobody is told of this relay: %s", error)
+
+    def _places_changed(self) -> None:
+        if not self._closed:
+            self._running().announcer.look()
+
+    def _wants_relays(self) -> bool:
+        """Tell whether others cannot reach us directly, and shall, or we cannot find them."""
+        network = self._running().network
+        if network.is_cut_off:
+            return True
+        serving = bool(self._running().announcer.topics)
+        return serving and network.has_contacts and network.nat.kind is not NatClass.OPEN
 
     async def close(self) -> None:
         """Leave: withdraw announcements, close all streams. Closing twice is harmless."""
@@ -188,6 +251,7 @@ class Node:
         for stream in list(self._streams):
             stream.abort()
         if parts is not None:
+            await parts.relaying.close()
             await parts.announcer.close()
             await parts.network.close()
             parts.ports.close()
@@ -248,7 +312,8 @@ class Node:
     def _where(self) -> Where:
         """Return the addresses at which we can be announced."""
         parts = self._running()
-        return [(host, parts.ports.number) for host in parts.network.hosts], ()
+        addresses = [(host, parts.ports.number) for host in parts.network.hosts]
+        return addresses, parts.relaying.places
 
     def _offer(self) -> Offer:
         """Return how we can be reached through a router."""
@@ -264,8 +329,11 @@ class Node:
 
         Returns how many DHT nodes know it now; with 0, it is tried again.
         """
-        self._running()
-        return await self._feeds.share(feed)
+        relaying = self._running().relaying
+        try:
+            return await self._feeds.share(feed)
+        finally:
+            relaying.look()
 
     async def unshare(self, feed: Feed) -> None:
         """Announce a feed no more, and serve it no more unless it is followed."""
@@ -305,11 +373,21 @@ class Node:
             return False
         if protocol == STREAMS and self._server is not None:
             return self._server.allow(key) if self._server.allow else True
+        if protocol == RELAYS:
+            return self._running().relaying.service is not None
         return protocol == CHANNELS
 
     async def _receive(self, stream: SecureStream) -> None:
         if stream.protocol == CHANNELS:
             self._feeds.connected(stream)
+        elif stream.protocol == RELAYS:
+            service = self._running().relaying.service
+            assert service is not None, "else nobody is allowed in for that"
+            service.serve(stream)
+            try:
+                await stream.wait_closed()
+            finally:
+                stream.abort()
         elif self._server is not None:
             await self._serve(stream, self._server.handler)
         else:
@@ -337,7 +415,10 @@ class Node:
         if self._server is not None:
             raise RuntimeError("the node is listening already")
         self._server = Server(self, handler, allow)
-        await parts.announcer.announce(peer_topic(self.public_key))
+        try:
+            await parts.announcer.announce(peer_topic(self.public_key))
+        finally:
+            parts.relaying.look()
         return self._server
 
     async def stop_listening(self, server: Server) -> None:
@@ -388,6 +469,7 @@ class Parts:
     ports: Ports
     reception: Reception
     rendezvous: Rendezvous
+    relaying: Relaying
     network: Network
     announcer: Announcer
     reach: Reach

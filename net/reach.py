@@ -2,7 +2,8 @@
 
 1. the addresses that it announces, by TCP and QUIC, the likeliest first;
 2. a hole through both routers, if the first address has not answered at once; before it,
-   if the peer's record names no address that we could reach.
+   if the peer waits at relays, or names no address that we could reach;
+3. the relays at which the peer waits, when the hole takes long or there can be none.
 
 Invariant: the stream is with the owner of the key that was asked for.
 Must not know how peers are found, or what a stream is for.
@@ -10,7 +11,7 @@ Must not know how peers are found, or what a stream is for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -49,12 +50,18 @@ class Reach:
     """The ladder of one node. Where nobody introduces it has its first rung only."""
 
     def __init__(
-        self, key_pair: KeyPair, ports: Ports, rendezvous: Rendezvous, network: Surroundings
+        self,
+        key_pair: KeyPair,
+        ports: Ports,
+        rendezvous: Rendezvous,
+        network: Surroundings,
+        relayed: Callable[[PeerAddress, str], list[Way]],
     ) -> None:
         self._key_pair = key_pair
         self._ports = ports
         self._rendezvous = rendezvous
         self._network = network
+        self._relayed = relayed
 
     async def connect(
         self,
@@ -87,11 +94,14 @@ class Reach:
         addresses = [address for address in peer.addresses if self._ports.reaches(address)]
         ours = self._network.nat.public
         direct = ways_to(likeliest_first(addresses, ours), self._ports.quic)
+        relayed = self._relayed(peer, PUNCHED)
         if self._network.introducer is None:
-            return direct
+            return [*direct, *relayed]
         punched = self._punched(self._network.introducer, topic, peer.public_key)
-        first = 2 if any(_may_answer(address, ours) for address in addresses) else 0
-        return [*direct[:first], punched, *direct[first:]]
+        neighbours = any(ours is not None and host == ours[0] for host, _ in addresses)
+        hidden = bool(peer.relays) and not neighbours
+        first = 2 if not hidden and any(_may_answer(address, ours) for address in addresses) else 0
+        return [*direct[:first], punched, *direct[first:], *relayed]
 
     def _punched(self, introducer: Introducer, topic: bytes, public_key: bytes) -> Way:
         async def connect() -> Carrier:
@@ -120,7 +130,8 @@ def explain(attempts: Sequence[Attempt]) -> str:
     errors = [attempt.error for attempt in attempts if attempt.name == PUNCHED]
     error = errors[-1] if errors else None
     if isinstance(error, PunchError) and error.reason == Reason.BOTH_RANDOM.name:
-        return "both NATs random and no relay"
+        relays = any(attempt.name.startswith("relay ") for attempt in attempts)
+        return "both NATs random and no relay" + (" works" if relays else "")
     if isinstance(error, NotFound | DeadlineError):
         return "peer silent"
     if isinstance(error, PunchError):

@@ -18,6 +18,7 @@ import sys
 from typing import Any
 
 from feedlog import Store
+from net.dht.hashing import peer_topic
 from net.errors import NetError
 from net.node import Node
 from net.stream import SecureStream
@@ -46,6 +47,18 @@ class Member:
         key = await self.start(bootstrap, port, options)
         await self.nodes[0].listen(echo)
         return key
+
+    async def places(self, key: str) -> int:
+        topic = peer_topic(bytes.fromhex(key))
+        node = self.nodes[0]
+        assert node._parts is not None
+        while True:
+            relays = [
+                len(peer.relays) async for peer in node._parts.network.discovery.lookup(topic)
+            ]
+            if any(relays):
+                return max(relays)
+            await asyncio.sleep(0.05)
 
     async def start(self, bootstrap: list[str], port: int, options: dict[str, Any]) -> str:
         await self.stop()
@@ -83,6 +96,13 @@ class Member:
 
     def nat(self) -> str:
         return self.nodes[0].nat.kind.name
+
+    async def stop_without_a_word(self) -> None:
+        """Be gone as after a power cut: nothing is withdrawn."""
+        [node] = self.nodes
+        assert node._parts is not None
+        node._parts.announcer._topics.clear()
+        await self.stop()
 
     async def stop(self) -> None:
         if self.stream is not None:

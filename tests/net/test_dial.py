@@ -165,6 +165,36 @@ async def test_losers_are_closed_even_if_they_had_won() -> None:
     stream.abort()
 
 
+async def test_a_way_waits_for_a_better_one_that_runs_and_no_longer() -> None:
+    begun: list[str] = []
+    fail = asyncio.Event()
+
+    def way(name: str, *, behind: tuple[str, float] = ("", 0.0)) -> Way:
+        async def connect() -> Carrier:
+            begun.append(name)
+            if name == "last":
+                fail.set()
+            await fail.wait()
+            raise ConnectError("no")
+
+        return Way(name, connect, behind=behind)
+
+    loop = asyncio.get_running_loop()
+    ways = [way("better"), way("other"), way("last", behind=("better", 1000.0))]
+    racing = asyncio.ensure_future(dial(ways, secure, stagger=0.0))
+    while begun != ["better", "other"]:  # noqa: ASYNC110 - nothing tells
+        await asyncio.sleep(0)
+    fail.set()
+    with pytest.raises(ConnectError):
+        await racing
+    assert begun == ["better", "other", "last"]
+    fail.clear()
+    started = loop.time()
+    with pytest.raises(ConnectError):
+        await dial([way("better"), way("last", behind=("better", 0.05))], secure, stagger=0.0)
+    assert loop.time() - started >= 0.05
+
+
 async def test_a_cancelled_dial_leaves_nothing_running(bob: Listening) -> None:
     running: set[str] = set()
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from net.addresses import Address
+from net.addresses import Address, RelayAddress
 from net.carriers import Carrier
-from net.dial import Attempt
+from net.dial import Attempt, Way
 from net.discovery import PeerAddress
 from net.errors import ConnectError, DeadlineError, NetError, NotFound, PunchError
 from net.ports import Ports
@@ -54,6 +54,10 @@ class Around:
     nat: NatReport
 
 
+async def refused() -> Carrier:
+    raise ConnectError("no place")
+
+
 async def nobody(_: bytes) -> bool:
     return False
 
@@ -78,7 +82,13 @@ def reach_from(ports: Ports, introducer: Silence | None, ours: Address | None = 
         accepted=accepted,
     )
     around = Around(introducer, NatReport(NatClass.CONSISTENT, ours))
-    return Reach(ALICE, ports, rendezvous, around)
+
+    def relayed(peer: PeerAddress, behind: str) -> list[Way]:
+        return [
+            Way(f"relay {relay.address[0]}", refused, behind=(behind, 1)) for relay in peer.relays
+        ]
+
+    return Reach(ALICE, ports, rendezvous, around, relayed)
 
 
 def names(reach: Reach, *addresses: Address) -> list[str]:
@@ -141,6 +151,19 @@ async def test_failures_are_said_once_and_in_plain_words(
     assert [attempt.name for attempt in attempts] == [PUNCHED]
     assert len(caught.value.tried) == 1
     assert BOB.public_key.hex()[:16] in str(caught.value)
+
+
+async def test_relays_come_last_and_make_a_hole_come_first(ports: Ports) -> None:
+    relay = RelayAddress(bytes(32), ("9.9.9.1", 9))
+    reach = reach_from(ports, Silence(PunchError("no hole", "BOTH_RANDOM")))
+    peer = PeerAddress(BOB.public_key, (PUBLIC,), (relay,))
+    names = [way.name for way in reach.ladder(peer, TOPIC)]
+    assert names == [PUNCHED, "tcp 9.9.9.9:4000", "quic 9.9.9.9:4000", "relay 9.9.9.1"]
+    with pytest.raises(ConnectError, match="both NATs random and no relay works") as caught:
+        await reach.connect(PeerAddress(BOB.public_key, (), (relay,)), TOPIC, "test")
+    assert caught.value.tried[1:] == ("relay 9.9.9.1: no place",)
+    neighbour = PeerAddress(BOB.public_key, (BEHIND_OURS,), (relay,))
+    assert reach.ladder(neighbour, TOPIC)[0].name == "tcp 8.8.8.8:5000"
 
 
 def test_an_explanation_of_nothing() -> None:
