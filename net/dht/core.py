@@ -18,16 +18,15 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from feedlog.errors import DecodeError
-from feedlog.keys import KeyPair
+from feedlog.keys import KEY_SIZE, KeyPair
 from net.addresses import Address, RelayAddress, canonical, family, reach
 from net.dht.acquaintance import Acquaintance
 from net.dht.announcer import Announcer
 from net.dht.calls import Call
-from net.dht.events import Answered, Discovered, Event, Finished
+from net.dht.events import Answered, Discovered, Event, Fetched, Finished
 from net.dht.exchange import Exchange
 from net.dht.hashing import TOPIC_SIZE, node_id
 from net.dht.introducing import INTRODUCE_TIMEOUT, Introducing
-from net.dht.introductions import Asker
 from net.dht.messages import (
     MAX_MESSAGE,
     Code,
@@ -43,7 +42,7 @@ from net.dht.messages import (
 )
 from net.dht.messenger import Introduction, Messenger
 from net.dht.observations import Observations
-from net.dht.operations import Explore, Join, Operation, Prove, Publish, Search, To
+from net.dht.operations import Explore, Join, Operation, Prove, Publish, Search, Storing, To
 from net.dht.publications import NEWCOMER_AFTER
 from net.dht.query import PATHS, WANT, Query
 from net.dht.records import Announcement, fitting
@@ -53,6 +52,8 @@ from net.dht.schedule import Schedule
 from net.dht.sealing import Seal
 from net.dht.storage import PER_TOPIC
 from net.dht.suspects import Suspects
+from net.dht.value_operations import Get, Put
+from net.dht.value_service import ValueService
 from net.punch.classify import classify
 
 UPKEEP = 15.0
@@ -108,9 +109,12 @@ class DhtCore:
         self._suspects = Suspects()
         self._observations = Observations()
         self._events: deque[Event | Introduction] = deque()
+        self._values = ValueService(
+            key_pair, self._responder.values, self._exchange, self._sender, self._user_query, rng
+        )
         self._messenger = Messenger(
             self._exchange,
-            self._responder.store,
+            self._responder,
             sender=self._sender,
             public_key=key_pair.public_key,
             secret=secret,
@@ -173,7 +177,7 @@ class DhtCore:
     def lookup(self, topic: bytes, now: float) -> int:
         """Look for the announcements of a topic: `Discovered` for each, then `Finished`."""
         _check_topic(topic)
-        search = Search(self._sender, self._query(topic, now, paths=PATHS))
+        search = Search(self._sender, self._user_query(topic, now))
         number = self._begin(search, now)
         unix = self._unix(now)
         held = self._responder.store.sample(topic, unix, PER_TOPIC, self._rng)
@@ -213,12 +217,11 @@ class DhtCore:
         Those who hold the announcement pass it on, if the announcer takes introductions.
         """
         _check_topic(topic)
-        if len(public_key) != 32:
-            raise ValueError(f"a public key has 32 bytes, not {len(public_key)}")
+        _check_key(public_key)
         if not 1 <= len(message) <= MAX_MESSAGE:
             raise ValueError(f"a message has 1..{MAX_MESSAGE} bytes, not {len(message)}")
         way = self._messenger.way(topic, public_key, self._unix(now))
-        query = self._query(topic, now, paths=PATHS)
+        query = self._user_query(topic, now)
         return self._begin(Introducing(self._sender, query, public_key, message, way), now)
 
     def answer(self, number: int, answer: bytes | None) -> None:
@@ -226,6 +229,33 @@ class DhtCore:
         if answer is not None and not 1 <= len(answer) <= MAX_MESSAGE:
             raise ValueError(f"an answer has 1..{MAX_MESSAGE} bytes, not {len(answer)}")
         self._messenger.answer(number, answer)
+
+    def put(
+        self,
+        content: bytes,
+        now: float,
+        *,
+        key_pair: KeyPair | None = None,
+        salt: bytes = b"",
+        seq: int | None = None,
+        cas: int | None = None,
+        keep: bool = True,
+    ) -> int:
+        """Publish a value under a key, ours if none is given, and renew it while `keep`."""
+        unix = self._unix(now)
+        put = self._values.put(
+            content, now, unix, key_pair=key_pair, salt=salt, seq=seq, cas=cas, keep=keep
+        )
+        return self._begin(put, now)
+
+    def get(self, public_key: bytes, salt: bytes, now: float) -> int:
+        """Look for the value under a key: `Fetched` for each newer one, then `Finished`."""
+        _check_key(public_key)
+        get, held = self._values.get(public_key, salt, now, self._unix(now))
+        number = self._begin(get, now)
+        if held is not None:
+            self._events.append(Fetched(number, held))
+        return number
 
     def set_clock(self, now: float, unix: float) -> None:
         """Say what time of day it is, in Unix seconds.
@@ -266,7 +296,10 @@ class DhtCore:
 
     def _receive_request(self, request: Request, address: Address, now: float) -> None:
         if isinstance(request.arguments, Introduce | Introduced):
-            if not self._carry(request, address, now):
+            code = self._messenger.receive(request, address, now, self._unix(now))
+            what = "not ours to carry" if code is None else f"refused {code.name}"
+            self.counters[what if code is not Code.OK else "carried"] += 1
+            if code is not Code.OK:
                 return
         else:
             answer, code = self._responder.answer(
@@ -279,26 +312,6 @@ class DhtCore:
             self._exchange.send(answer, address)
         self._suspects.clear(address)
         self._acquaintance.came(request.arguments.sender, address, now)
-
-    def _carry(self, request: Request, address: Address, now: float) -> bool:
-        """Do what a request that carries a message asks for; False when it is not answered."""
-        arguments, asker = request.arguments, Asker(address, request.message_id)
-        code: Code | None
-        if not self._responder.allow(address, now):
-            code = Code.BUSY  # said by silence: what is refused here costs nothing more
-        elif isinstance(arguments, Introduce):
-            proven = self._responder.proven(arguments.token, address, now)
-            code = self._messenger.introduce(
-                arguments, request.size, asker, proven, now, self._unix(now)
-            )
-        else:
-            assert isinstance(arguments, Introduced), "no other request carries a message"
-            code = self._messenger.introduced(arguments, request.size, asker, now)
-        if code is None:
-            self.counters["not ours to carry"] += 1
-        else:
-            self.counters[f"refused {code.name}" if code else "carried"] += 1
-        return code is Code.OK
 
     def _receive_response(self, call: Call, response: Response, now: float) -> None:
         self._suspects.clear(call.address)
@@ -356,8 +369,9 @@ class DhtCore:
             return
         if call.contact is not None:
             self.table.seen(call.contact, now)
-            if isinstance(operation, Publish):
+            if isinstance(operation, Storing):
                 operation.held(call.contact)
+            if isinstance(operation, Publish):
                 self._announcer.held(operation.record, call.contact, response.observed, now)
 
     def _proven(
@@ -385,6 +399,9 @@ class DhtCore:
         fresh = []
         if isinstance(operation, Search):
             fresh = operation.take(found.records, self._unix(now))
+        if isinstance(operation, Get):
+            newer = operation.take(found.records, self._unix(now))
+            self._events.extend(Fetched(call.operation, value) for value in newer)
         if found.answerer == call.contact.id:
             self.table.seen(call.contact, now)
         else:
@@ -435,6 +452,9 @@ class DhtCore:
         patience, suspects = self._exchange.round_trips.patience, self._suspects.at(now)
         return Query(target, want=want, paths=paths, patience=patience, suspects=suspects)
 
+    def _user_query(self, target: bytes, now: float) -> Query:
+        return self._query(target, now, paths=PATHS)
+
     def _begin(self, operation: Operation, now: float) -> int:
         number = self._schedule.add(operation)
         self._start_waiting(now)
@@ -484,9 +504,12 @@ class DhtCore:
             if operation.answer is not None:
                 self._events.append(Answered(number, operation.answer))
             return Finished(number, answers, operation.asked, operation.silent, refusals)
-        if not isinstance(operation, Publish):
+        if not isinstance(operation, Storing):
             return Finished(number, answers)
-        self._announcer.publications.spread(operation.record, operation.holders, now)
+        if isinstance(operation, Publish):
+            self._announcer.publications.spread(operation.record, operation.holders, now)
+        elif isinstance(operation, Put):
+            self._values.concluded(operation, now)
         refusals = tuple(sorted(operation.refusals.items()))
         return Finished(number, answers, operation.stored, operation.silent, refusals)
 
@@ -498,6 +521,9 @@ class DhtCore:
             self._announcer.keep_up()
         for topic in self._announcer.publications.due(now):
             self._publish(topic, now)
+        self._responder.values.expire(self._unix(now))
+        for put in self._values.due(now, self._unix(now)):
+            self._begin(put, now)
         if not len(self.table):
             if self._bootstrap and not self._schedule.has(Join):
                 self._join(now)
@@ -530,7 +556,7 @@ class DhtCore:
 
     def _storing(self, record: Announcement, now: float, prove: Prove | None = None) -> Publish:
         query, patience = (
-            self._query(record.topic, now, paths=PATHS),
+            self._user_query(record.topic, now),
             self._exchange.round_trips.patience,
         )
         return Publish(self._sender, query, record, prove, patience=patience)
@@ -542,3 +568,8 @@ class DhtCore:
 def _check_topic(topic: bytes) -> None:
     if len(topic) != TOPIC_SIZE:
         raise ValueError(f"a topic has {TOPIC_SIZE} bytes, not {len(topic)}")
+
+
+def _check_key(public_key: bytes) -> None:
+    if len(public_key) != KEY_SIZE:
+        raise ValueError(f"a public key has {KEY_SIZE} bytes, not {len(public_key)}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from net.dht.messages import Code
 from net.dht.records import Announcement
+from net.dht.value_records import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +41,13 @@ class Answered:
     answer: bytes
 
 
-Event = Discovered | Answered | Finished
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A value has been found, or a newer one than before."""
+
+    operation: int
+    value: Value
+
+
+Event = Discovered | Fetched | Answered | Finished
 """What an operation leads to; an `Introduction` comes of itself."""

@@ -24,6 +24,8 @@ ANNOUNCEMENT_CONTEXT = b"feedlog dht announcement v1\x00"
 PING_CONTEXT = b"feedlog dht ping v1\x00"
 TICKET_CONTEXT = b"feedlog dht ticket v1\x00"
 SEALING_CONTEXT = b"feedlog dht sealing key v1\x00"
+VALUE_CONTEXT = b"feedlog dht value v1\x00"
+VALUE_TOPIC_CONTEXT = b"feedlog dht value topic v1\x00"
 WAY_CONTEXT = b"feedlog dht way v1\x00"
 
 
@@ -95,3 +97,13 @@ def introduction_ticket(secret: bytes, address: bytes) -> bytes:
 def sealing_key(network_key: bytes) -> bytes:
     """Return the key (32 bytes) that seals the datagrams of a network of one's own."""
     return blake3(SEALING_CONTEXT, key=network_key).digest()
+
+
+def value_topic(public_key: bytes, salt: bytes) -> bytes:
+    """Return the topic under which an owner's value with this salt is held."""
+    return _hash(VALUE_TOPIC_CONTEXT + public_key + salt)
+
+
+def value_signable(body: bytes) -> bytes:
+    """Return what the owner of a value signs: `body` is the record without its signature."""
+    return VALUE_CONTEXT + body

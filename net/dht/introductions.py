@@ -26,6 +26,7 @@ from typing import NamedTuple
 from net.addresses import Address
 from net.dht.limits import RateLimit
 from net.dht.messages import Code, Introduce, Introduced
+from net.dht.records import Announcement
 from net.dht.storage import RecordStore, Way
 from net.dht.tokens import Tickets
 
@@ -59,7 +60,7 @@ class Asker(NamedTuple):
 class Passing:
     """The holder's part."""
 
-    def __init__(self, store: RecordStore) -> None:
+    def __init__(self, store: RecordStore[Announcement]) -> None:
         self._store = store
         self._askers = RateLimit(ASKER_RATE, ASKER_BURST)
         self._announcers = RateLimit(ANNOUNCER_RATE, ANNOUNCER_BURST)

@@ -16,6 +16,8 @@ an element more or less, another type or a size out of bounds is malformed.
     announce    [sender, token, record, ticket, proof]         nil
     introduce   [sender, token, topic, key, message, padding]  the announcer's answer
     introduced  [sender, ticket, topic, message, padding]      the announcer's answer
+    get         [sender, topic, padding]                       `Found`
+    put         [sender, token, value, cas]                    nil
 
 `sender` is the asker's node id, or empty when it does not offer to be a contact.
 Padding is what keeps an answer below three times its request (`answer_budget`).
@@ -37,6 +39,7 @@ from feedlog.keys import SIGNATURE_SIZE
 from net.addresses import Address, family, pack_address, unpack_address
 from net.dht.hashing import ID_SIZE, TOKEN_SIZE, TOPIC_SIZE
 from net.dht.records import MAX_RECORD_SIZE
+from net.dht.value_records import MAX_VALUE_RECORD
 
 DHT_TAG = 0x10
 """First byte of each datagram. QUIC has bit 0x40 set, STUN starts with 0x00..0x03."""
@@ -77,6 +80,8 @@ Sender = Annotated[bytes, msgspec.Meta(max_length=ID_SIZE)]
 Padding = Annotated[bytes, msgspec.Meta(max_length=MAX_DATAGRAM)]
 Token = Annotated[bytes, msgspec.Meta(min_length=TOKEN_SIZE, max_length=TOKEN_SIZE)]
 Record = Annotated[bytes, msgspec.Meta(max_length=MAX_RECORD_SIZE)]
+ValueRecord = Annotated[bytes, msgspec.Meta(max_length=MAX_VALUE_RECORD)]
+Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Ticket = Annotated[bytes, msgspec.Meta(max_length=TOKEN_SIZE)]
 Proof = Annotated[bytes, msgspec.Meta(max_length=SIGNATURE_SIZE)]
 Message = Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_MESSAGE)]
@@ -96,6 +101,7 @@ class Code(IntEnum):
     BUSY = 6
     NO_ANNOUNCER = 7
     SILENT = 8
+    CONFLICT = 9
 
 
 REASONS = {
@@ -107,6 +113,7 @@ REASONS = {
     Code.BUSY: "too many requests at this time",
     Code.NO_ANNOUNCER: "nobody is held here who announces this and takes introductions",
     Code.SILENT: "the announcer did not answer",
+    Code.CONFLICT: "another value is held than the one to be replaced",
 }
 
 
@@ -167,6 +174,23 @@ class Introduced(msgspec.Struct, array_like=True, forbid_unknown_fields=True, fr
     padding: Padding = b""
 
 
+class Fetch(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """Asks for the value of a topic and the contacts that are closest to it."""
+
+    sender: Sender
+    topic: Bytes20
+    padding: Padding = b""
+
+
+class Store(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """Asks to hold a value; with `cas` only in place of one with that seq, if one is held."""
+
+    sender: Sender
+    token: Token
+    value: ValueRecord
+    cas: Seq | None = None
+
+
 class Pong(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
     """Proves a node id: its key and the signature of `hashing.ping_signable`."""
 
@@ -175,7 +199,7 @@ class Pong(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=T
 
 
 class Found(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """Records of a topic and contacts; each contact is 20 bytes of id and a packed address.
+    """Records or the value of a topic, and contacts: 20 bytes of id and a packed address each.
 
     `answerer` is the id of the node that answers, so that an address which a liar has
     named under another id is found out.
@@ -185,14 +209,14 @@ class Found(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=
     token: Token
     nodes: Annotated[bytes, msgspec.Meta(max_length=MAX_NODES * 26)]
     nodes6: Annotated[bytes, msgspec.Meta(max_length=MAX_NODES * 38)]
-    records: Annotated[list[Record], msgspec.Meta(max_length=MAX_RECORDS)]
+    records: Annotated[list[ValueRecord], msgspec.Meta(max_length=MAX_RECORDS)]
 
     def contacts(self) -> list[Contact]:
         """Read the contacts; raises `DecodeError`."""
         return [*_unpack_contacts(self.nodes, 6), *_unpack_contacts(self.nodes6, 18)]
 
 
-Arguments = Ping | Lookup | Announce | Introduce | Introduced
+Arguments = Ping | Lookup | Announce | Introduce | Introduced | Fetch | Store
 Body = Pong | Found | bytes | None
 
 RPCS: dict[str, tuple[type[Arguments], Any]] = {
@@ -201,6 +225,8 @@ RPCS: dict[str, tuple[type[Arguments], Any]] = {
     "announce": (Announce, None),
     "introduce": (Introduce, Message),
     "introduced": (Introduced, Message),
+    "get": (Fetch, Found),
+    "put": (Store, None),
 }
 """The whole list: a name that is not here does not exist."""
 
@@ -252,6 +278,7 @@ PADDED: dict[type[Arguments], int] = {
     Lookup: LOOKUP_SIZE,
     Introduce: INTRODUCE_SIZE,
     Introduced: INTRODUCED_SIZE,
+    Fetch: LOOKUP_SIZE,
 }
 
 

@@ -25,10 +25,12 @@ from net.dht.messages import (
     Code,
     Introduce,
     Introduced,
+    Request,
     Response,
     decode_body,
 )
-from net.dht.storage import RecordStore, Way
+from net.dht.responder import Responder
+from net.dht.storage import Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Messenger:
     def __init__(
         self,
         exchange: Exchange,
-        store: RecordStore,
+        responder: Responder,
         *,
         sender: bytes,
         public_key: bytes,
@@ -54,12 +56,13 @@ class Messenger:
         deliver: Callable[[Introduction], None],
     ) -> None:
         self._exchange = exchange
-        self._store = store
+        self._responder = responder
+        self._store = responder.store
         self._sender = sender
         self._public_key = public_key
         self._takes = takes
         self._deliver = deliver
-        self._passing = Passing(store)
+        self._passing = Passing(responder.store)
         self._door = Door(secret)
 
     def ticket(self, holder: Address) -> bytes:
@@ -70,16 +73,25 @@ class Messenger:
         """Return the way to an announcer whose announcement we hold ourselves."""
         return self._store.way(topic, public_key, unix)
 
-    def introduce(
-        self, introduce: Introduce, size: int, asker: Asker, proven: bool, now: float, unix: float
-    ) -> Code | None:
-        """Take a request to pass a message on; returns how it was answered, None if it is not.
+    def receive(self, request: Request, address: Address, now: float, unix: float) -> Code | None:
+        """Do what a request that carries a message asks for.
 
-        `proven` says whether its token is good.
+        Returns how it was or will be answered, None if it is not.
         """
+        arguments, asker = request.arguments, Asker(address, request.message_id)
+        if not self._responder.allow(address, now):
+            return None  # what is refused here costs nothing more
+        if isinstance(arguments, Introduce):
+            return self._introduce(arguments, request.size, asker, now, unix)
+        assert isinstance(arguments, Introduced), "no other request carries a message"
+        return self._introduced(arguments, request.size, asker, now)
+
+    def _introduce(
+        self, introduce: Introduce, size: int, asker: Asker, now: float, unix: float
+    ) -> Code | None:
         if size < INTRODUCE_SIZE:
             return None
-        if not proven:
+        if not self._responder.proven(introduce.token, asker.address, now):
             return self._refuse(asker, Code.TOKEN)
         own = introduce.public_key == self._public_key and self._takes
         if own and self._store.holds(introduce.topic, self._public_key, unix):
@@ -97,10 +109,9 @@ class Messenger:
         self._passing.passed(message_id, asker, way)
         return Code.OK
 
-    def introduced(
+    def _introduced(
         self, introduced: Introduced, size: int, holder: Asker, now: float
     ) -> Code | None:
-        """Take a message to us; one without our ticket is not answered."""
         if not self._takes or size < INTRODUCED_SIZE:
             return None
         if not self._door.knows(introduced, holder.address):

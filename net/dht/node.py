@@ -27,11 +27,12 @@ from net.addresses import (
 )
 from net.carriers.udp import UdpSocket, source_host
 from net.dht.core import DhtCore
-from net.dht.events import Answered, Discovered, Event, Finished
+from net.dht.events import Answered, Discovered, Event, Fetched, Finished
 from net.dht.hashing import peer_topic
 from net.dht.messages import DHT_TAG, REASONS, Code
 from net.dht.messenger import Introduction
 from net.dht.records import Announcement
+from net.dht.value_records import Value
 from net.discovery import PeerAddress
 from net.errors import ClosedError, DeadlineError, NetError, NotFound, RefusedError
 from net.punch.classify import NatReport, classify
@@ -251,6 +252,41 @@ class DhtNode:
         finally:
             await found.aclose()
 
+    async def put(
+        self,
+        value: bytes,
+        *,
+        key_pair: KeyPair | None = None,
+        salt: bytes = b"",
+        seq: int | None = None,
+        cas: int | None = None,
+        keep: bool = True,
+    ) -> int:
+        """Publish a value of at most 512 bytes under a key (ours if none is given) and a salt.
+
+        It replaces one with a lower `seq`; without a `seq` the time of day is taken. With `cas`
+        it replaces only a value with that seq. While `keep`, and until it is closed, this node
+        renews it; a value that nobody renews is gone after two hours. Returns how many hold it.
+        Raises `RefusedError` when somebody holds a newer one, or nobody takes it.
+        """
+        number = self._core.put(
+            value, self._now(), key_pair=key_pair, salt=salt, seq=seq, cas=cas, keep=keep
+        )
+        finished = await self._run(number)
+        if {Code.STALE, Code.CONFLICT} & {code for code, _ in finished.refusals}:
+            raise RefusedError(f"another value is held: {_reasons(finished)}")
+        return _stored(finished, "value")
+
+    async def get(self, public_key: bytes, salt: bytes = b"") -> AsyncGenerator[Value]:
+        """Yield the value that the owner of a key publishes, and newer ones as they turn up."""
+        number = self._core.get(public_key, salt, self._now())
+        queue = self._queue(number)
+        try:
+            while isinstance(event := await self._next(queue), Fetched):
+                yield event.value
+        finally:
+            self._forget(number)
+
     async def introduce(
         self,
         topic: bytes,
@@ -374,11 +410,14 @@ class DhtNode:
         self._timer = self._loop.call_at(self._core.next_timeout(), self._wake)
 
 
-def _stored(finished: Finished) -> int:
+def _stored(finished: Finished, what: str = "announcement") -> int:
     if finished.stored or not finished.refusals:
         return finished.stored
-    reasons = "; ".join(f"{count} x {REASONS[code]}" for code, count in finished.refusals)
-    raise RefusedError(f"no DHT node holds the announcement: {reasons}")
+    raise RefusedError(f"no DHT node holds the {what}: {_reasons(finished)}")
+
+
+def _reasons(finished: Finished) -> str:
+    return "; ".join(f"{count} x {REASONS[code]}" for code, count in finished.refusals)
 
 
 def _unanswered(finished: Finished) -> NetError:

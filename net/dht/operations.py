@@ -10,6 +10,7 @@ Invariant: an operation is `done` after finitely many calls. Must not know datag
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,11 @@ from net.dht.messages import (
     Arguments,
     Code,
     Contact,
+    Fetch,
     Found,
     Lookup,
     Ping,
+    Store,
 )
 from net.dht.query import SOFT_TIMEOUT, WANT, Query
 from net.dht.records import Announcement, parse_announcement
@@ -65,9 +68,13 @@ class Operation:
         """Whether nothing more will come."""
         return self.query.done
 
+    def lookup(self) -> Arguments:
+        """Return what the crawl asks."""
+        return Lookup(self._sender, self.target)
+
     def requests(self, now: float) -> list[To]:
         """Return what to send now."""
-        lookup = Lookup(self._sender, self.target)
+        lookup = self.lookup()
         return [(c.address, c, lookup) for c in self.query.requests(now)]
 
     def found(self, contact: Contact, answer: Found, contacts: Sequence[Contact]) -> None:
@@ -76,12 +83,12 @@ class Operation:
 
     def failed(self, contact: Contact | None, arguments: Arguments) -> None:
         """Note that a request was not answered in time."""
-        if contact is not None and isinstance(arguments, Lookup):
+        if contact is not None and isinstance(arguments, Lookup | Fetch):
             self.query.failed(contact)
 
     def refused(self, contact: Contact | None, arguments: Arguments, code: Code | None) -> None:
         """Note a refusal, or None for an answer that makes no sense."""
-        if contact is not None and isinstance(arguments, Lookup):
+        if contact is not None and isinstance(arguments, Lookup | Fetch):
             if code is None:
                 self.query.refuse(contact)
             else:
@@ -197,7 +204,7 @@ class _Store:
     late: bool = False
 
 
-class Publish(Operation):
+class Storing(Operation, ABC):
     """Crawls to a topic and has the closest nodes hold a record.
 
     One that does not answer within `patience` is asked once more and the next beside it; when
@@ -208,14 +215,10 @@ class Publish(Operation):
         self,
         sender: bytes,
         query: Query,
-        record: Announcement,
-        prove: Prove | None = None,
         *,
         patience: float = SOFT_TIMEOUT,
     ) -> None:
         super().__init__(sender, query)
-        self.record = record
-        self._prove = prove
         self._patience = patience
         self.holders: list[bytes] = []
         """The ids of the nodes that hold it."""
@@ -230,6 +233,10 @@ class Publish(Operation):
         self._again: list[To] = []
         self._renewing: set[bytes] = set()
 
+    @abstractmethod
+    def request(self, contact: Contact, token: bytes) -> Arguments:
+        """Return the request to hold the record."""
+
     @property
     def stored(self) -> int:
         """How many nodes hold the record."""
@@ -240,7 +247,7 @@ class Publish(Operation):
         """Whether enough nodes hold the record, or each that is left has refused or is silent."""
         if not self._crawled or self._again:
             return False
-        if self.stored >= WANT:
+        if self.stored + self._overtaken() >= WANT:
             return True
         if self._candidates or not self.query.done:
             return False
@@ -268,7 +275,7 @@ class Publish(Operation):
                 store.asked = now  # its new token is on the way
             elif not store.late:
                 requests.append(self._store(store, now))
-        missing = WANT - self.stored - self._prompt()
+        missing = WANT - self.stored - self._overtaken() - self._prompt()
         while missing > 0 and (contact := self._candidate()) is not None:
             missing -= 1
             self._tried.add(contact.id)
@@ -331,7 +338,7 @@ class Publish(Operation):
             return
         if code is Code.TOKEN and store.attempts < MAX_STORE_ATTEMPTS:
             self._renewing.add(contact.id)
-            self._again.append((contact.address, contact, Lookup(self._sender, self.target)))
+            self._again.append((contact.address, contact, self.lookup()))
             return
         del self._stores[contact.id]
         if code is None:
@@ -339,12 +346,16 @@ class Publish(Operation):
         else:
             self.refusals[code] += 1
 
+    def _overtaken(self) -> int:
+        """Return how many hold something newer: others, farther away, are not to be asked."""
+        return self.refusals[Code.STALE] + self.refusals[Code.CONFLICT]
+
     def _prompt(self) -> int:
         """Return how many may still take the record soon."""
         return sum(store.attempts < 2 for store in self._stores.values())
 
     def _concerns_store(self, contact: Contact, arguments: Arguments) -> bool:
-        if isinstance(arguments, Announce):
+        if isinstance(arguments, Announce | Store):
             return True
         renewing = contact.id in self._renewing
         self._renewing.discard(contact.id)
@@ -355,8 +366,28 @@ class Publish(Operation):
         store.attempts += 1
         store.outstanding += 1
         store.asked = now
-        token, ticket, proof = self._tokens[contact.id], b"", b""
+        return contact.address, contact, self.request(contact, self._tokens[contact.id])
+
+
+class Publish(Storing):
+    """Has the closest nodes hold an announcement."""
+
+    def __init__(
+        self,
+        sender: bytes,
+        query: Query,
+        record: Announcement,
+        prove: Prove | None = None,
+        *,
+        patience: float = SOFT_TIMEOUT,
+    ) -> None:
+        super().__init__(sender, query, patience=patience)
+        self.record = record
+        self._prove = prove
+
+    def request(self, contact: Contact, token: bytes) -> Arguments:
+        """Return the request to hold the record, with a way to us if we take introductions."""
+        ticket, proof = b"", b""
         if self._prove is not None and not self.record.withdrawn:
             ticket, proof = self._prove(contact, token, self.record)
-        request = Announce(self._sender, token, self.record.raw, ticket, proof)
-        return contact.address, contact, request
+        return Announce(self._sender, token, self.record.raw, ticket, proof)

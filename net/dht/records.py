@@ -65,6 +65,10 @@ class Announcement:
         """Whether the announcer has taken its announcement back."""
         return not self.addresses and not self.relays
 
+    def renews(self, _other: Announcement) -> bool:
+        """Tell whether this says the same for longer: never, each has a seq of its own."""
+        return False
+
 
 def fitting(addresses: Sequence[Address], relays: Sequence[RelayAddress]) -> tuple[Address, ...]:
     """Return the first of the addresses, as many as a record holds beside these relays.

@@ -9,6 +9,7 @@ Specified in docs/spec/dht.md, sections 5 to 7.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 from feedlog.errors import DecodeError
@@ -22,20 +23,28 @@ from net.dht.messages import (
     MAX_RECORDS,
     Announce,
     Code,
+    Fetch,
     Lookup,
     Pong,
     Request,
+    Store,
     answer_budget,
     encode_found,
     encode_response,
 )
-from net.dht.records import parse_announcement
+from net.dht.records import Announcement, parse_announcement
 from net.dht.routing import Table
 from net.dht.storage import RecordStore, Way
 from net.dht.tokens import Tokens
+from net.dht.value_records import VALUE_LIFETIME, Value, parse_value
 
 PONG_SIZE = 152
 """The largest answer to a ping, with an IPv6 address in it."""
+
+MAX_VALUES = 4096
+"""About 5 MB of values and their bookkeeping."""
+
+VALUES_PER_HOST = 512
 
 
 class Responder:
@@ -50,7 +59,10 @@ class Responder:
         *,
         largest: int = MAX_DATAGRAM,
     ) -> None:
-        self.store = RecordStore()
+        self.store: RecordStore[Announcement] = RecordStore()
+        self.values: RecordStore[Value] = RecordStore(
+            total=MAX_VALUES, per_topic=1, per_host=VALUES_PER_HOST, lifetime=VALUE_LIFETIME
+        )
         self._id = node_id(node_key.public_key)
         self._node_key = node_key
         self._table = table
@@ -70,9 +82,18 @@ class Responder:
             code = Code.BUSY
             answer = encode_response(request.message_id, address, None, code)
         elif isinstance(arguments, Lookup):
-            answer = self._lookup(request.message_id, arguments, budget, address, now, unix)
-        elif isinstance(arguments, Announce):
-            code = self._announce(arguments, address, now, unix)
+            drawn = self.store.sample(arguments.topic, unix, MAX_RECORDS, self._rng)
+            records = [record.raw for record in drawn]
+            answer = self._found(request.message_id, arguments, records, budget, address, now)
+        elif isinstance(arguments, Fetch):
+            held = self.values.sample(arguments.topic, unix, 1, self._rng)
+            records = [value.raw for value in held]
+            answer = self._found(request.message_id, arguments, records, budget, address, now)
+        elif isinstance(arguments, Announce | Store):
+            if isinstance(arguments, Announce):
+                code = self._announce(arguments, address, now, unix)
+            else:
+                code = self._hold(arguments, address, now, unix)
             answer = encode_response(request.message_id, address, None, code)
         else:
             answer = self._pong(request.message_id, budget, address)
@@ -93,33 +114,25 @@ class Responder:
         pong = Pong(self._node_key.public_key, self._node_key.sign(signable))
         return encode_response(message_id, address, pong)
 
-    def _lookup(
+    def _found(
         self,
         message_id: bytes,
-        lookup: Lookup,
+        asked: Lookup | Fetch,
+        records: Sequence[bytes],
         budget: int,
         address: Address,
         now: float,
-        unix: float,
     ) -> bytes | None:
         version, far = family(address), reach(address[0])
         contacts = [
             contact
-            for contact in self._table.near(lookup.topic, 2 * MAX_NODES, sure=True)
-            if contact.id != lookup.sender
+            for contact in self._table.near(asked.topic, 2 * MAX_NODES, sure=True)
+            if contact.id != asked.sender
             and family(contact.address) == version
             and reach(contact.address[0]) >= far  # a stranger has no use for our LAN's addresses
         ]
-        records = self.store.sample(lookup.topic, unix, MAX_RECORDS, self._rng)
-        return encode_found(
-            message_id,
-            address,
-            self._id,
-            self._tokens.give(address, now),
-            contacts,
-            [record.raw for record in records],
-            budget,
-        )
+        token = self._tokens.give(address, now)
+        return encode_found(message_id, address, self._id, token, contacts, records, budget)
 
     def _announce(self, announce: Announce, address: Address, now: float, unix: float) -> Code:
         if not self.proven(announce.token, address, now):
@@ -138,3 +151,15 @@ class Responder:
                 return Code.RECORD
             way = Way(address, announce.ticket)
         return self.store.put(record, address[0], unix, way)
+
+    def _hold(self, store: Store, address: Address, now: float, unix: float) -> Code:
+        if not self.proven(store.token, address, now):
+            return Code.TOKEN
+        try:
+            value = parse_value(store.value)
+        except DecodeError:
+            return Code.RECORD
+        held = self.values.seq(value.topic, value.public_key, unix)
+        if store.cas is not None and held not in (None, store.cas, value.seq):
+            return Code.CONFLICT
+        return self.values.put(value, address[0], unix)

@@ -8,7 +8,7 @@
 
 Invariant: `open` returns what `seal` was given under the same network key, or raises
 `DecodeError`; who has no key learns sizes and times, and draws no answer with what it makes.
-Specified in docs/spec/dht.md, section 11. Must not know what the datagrams say.
+Specified in docs/spec/dht.md, section 12. Must not know what the datagrams say.
 """
 
 from __future__ import annotations

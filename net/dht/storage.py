@@ -17,10 +17,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from random import Random
+from typing import Generic, Protocol, Self, TypeVar
 
 from net.addresses import Address, subnet
 from net.dht.messages import Code
-from net.dht.records import MAX_LIFETIME, Announcement
+from net.dht.records import MAX_LIFETIME
 
 TOTAL = 16_384
 """About 15 MB of records and their bookkeeping."""
@@ -41,34 +42,61 @@ class Way:
     ticket: bytes
 
 
+class Kept(Protocol):
+    """What a store has to know of what it holds: an `Announcement` or a `Value`."""
+
+    @property
+    def topic(self) -> bytes: ...
+    @property
+    def public_key(self) -> bytes: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def expiry(self) -> int: ...
+    @property
+    def raw(self) -> bytes: ...
+    @property
+    def withdrawn(self) -> bool: ...
+    def renews(self, other: Self, /) -> bool: ...
+
+
+R = TypeVar("R", bound=Kept)
+
+
 @dataclass(frozen=True, slots=True)
-class _Held:
-    record: Announcement
+class _Held(Generic[R]):
+    record: R
     host: str
     way: Way | None
 
 
-class RecordStore:
-    """Holds announcements by topic and announcer."""
+class RecordStore(Generic[R]):
+    """Holds records by topic and owner."""
 
     def __init__(
-        self, *, total: int = TOTAL, per_topic: int = PER_TOPIC, per_host: int = PER_HOST
+        self,
+        *,
+        total: int = TOTAL,
+        per_topic: int = PER_TOPIC,
+        per_host: int = PER_HOST,
+        lifetime: int = MAX_LIFETIME,
     ) -> None:
         self._limits = total, per_topic, per_host
-        self._topics: dict[bytes, dict[bytes, _Held]] = {}
-        self._subnets: dict[bytes, dict[tuple[bytes, bytes], _Held]] = {}
+        self._lifetime = lifetime
+        self._topics: dict[bytes, dict[bytes, _Held[R]]] = {}
+        self._subnets: dict[bytes, dict[tuple[bytes, bytes], _Held[R]]] = {}
         self._hosts: Counter[str] = Counter()
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def put(self, record: Announcement, host: str, unix: float, way: Way | None = None) -> Code:
+    def put(self, record: R, host: str, unix: float, way: Way | None = None) -> Code:
         """Hold a verified record that `host` brought; tells why not otherwise.
 
         `way` is for an announcer that takes introductions.
         """
-        if not unix < record.expiry <= unix + MAX_LIFETIME:
+        if not unix < record.expiry <= unix + self._lifetime:
             return Code.EXPIRY
         held = self._topics.get(record.topic, {}).get(record.public_key)
         if held is not None:
@@ -77,7 +105,8 @@ class RecordStore:
                     self._remove(held)
                     self._add(_Held(record, host, way))
                 return Code.OK  # a repetition, because our first answer was lost
-            if record.seq <= held.record.seq and held.record.expiry > unix:
+            renewed = record.renews(held.record)
+            if record.seq <= held.record.seq and held.record.expiry > unix and not renewed:
                 return Code.STALE
             self._remove(held)
         if not self._make_room(record.topic, host, unix):
@@ -87,7 +116,7 @@ class RecordStore:
         self._add(_Held(record, host, way))
         return Code.OK
 
-    def sample(self, topic: bytes, unix: float, limit: int, rng: Random) -> list[Announcement]:
+    def sample(self, topic: bytes, unix: float, limit: int, rng: Random) -> list[R]:
         """Return at most `limit` live records of a topic, drawn at random."""
         held = self._topics.get(topic)
         if not held:
@@ -101,6 +130,11 @@ class RecordStore:
         """Return how the announcer of a topic is reached, if it takes introductions."""
         held = self._live(topic, public_key, unix)
         return None if held is None else held.way
+
+    def seq(self, topic: bytes, public_key: bytes, unix: float) -> int | None:
+        """Return the number of what is held of an owner under a topic."""
+        held = self._live(topic, public_key, unix)
+        return None if held is None else held.record.seq
 
     def holds(self, topic: bytes, public_key: bytes, unix: float) -> bool:
         """Tell whether somebody's announcement of a topic is held."""
@@ -117,7 +151,7 @@ class RecordStore:
         for held in gone:
             self._remove(held)
 
-    def _live(self, topic: bytes, public_key: bytes, unix: float) -> _Held | None:
+    def _live(self, topic: bytes, public_key: bytes, unix: float) -> _Held[R] | None:
         held = self._topics.get(topic, {}).get(public_key)
         if held is None or held.record.expiry <= unix or held.record.withdrawn:
             return None
@@ -131,7 +165,7 @@ class RecordStore:
             return False
         in_topic = self._topics.get(topic, {})
         if len(in_topic) >= per_topic:
-            shares: dict[bytes, list[_Held]] = {}
+            shares: dict[bytes, list[_Held[R]]] = {}
             for held in in_topic.values():
                 shares.setdefault(subnet(held.host), []).append(held)
             return self._displace({net: len(share) for net, share in shares.items()}, host, shares)
@@ -143,7 +177,7 @@ class RecordStore:
         return True
 
     def _displace(
-        self, counts: dict[bytes, int], host: str, shares: dict[bytes, list[_Held]]
+        self, counts: dict[bytes, int], host: str, shares: dict[bytes, list[_Held[R]]]
     ) -> bool:
         """Remove a record of the subnet that holds most, if that makes shares more equal."""
         greediest = max(counts, key=counts.__getitem__)
@@ -152,14 +186,14 @@ class RecordStore:
         self._remove(min(shares[greediest], key=lambda held: held.record.expiry))
         return True
 
-    def _add(self, held: _Held) -> None:
+    def _add(self, held: _Held[R]) -> None:
         key = held.record.topic, held.record.public_key
         self._topics.setdefault(key[0], {})[key[1]] = held
         self._subnets.setdefault(subnet(held.host), {})[key] = held
         self._hosts[held.host] += 1
         self._count += 1
 
-    def _remove(self, held: _Held) -> None:
+    def _remove(self, held: _Held[R]) -> None:
         key, net = (held.record.topic, held.record.public_key), subnet(held.host)
         del self._topics[key[0]][key[1]]
         if not self._topics[key[0]]:

@@ -15,7 +15,8 @@ from net.dht.holders import MAX_SILENCES
 from net.dht.messages import Contact
 from net.dht.messenger import Messenger
 from net.dht.publications import MOVE_EVERY, RETRY_AFTER
-from net.dht.storage import RecordStore
+from net.dht.responder import Responder
+from net.dht.routing import Table
 from tests.reference.dht_network import address_of
 
 KEY = KeyPair.from_seed(bytes(32))
@@ -28,7 +29,7 @@ def announcer(introductions: bool) -> Announcer:
     """Somebody whose announcement six nodes hold since the moment 0."""
     messenger = Messenger(
         Exchange(Random(1), Counter()),
-        RecordStore(),
+        Responder(KEY, Table(bytes(20)), bytes(32), Random(1)),
         sender=b"",
         public_key=KEY.public_key,
         secret=bytes(32),

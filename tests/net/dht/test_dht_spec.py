@@ -22,11 +22,13 @@ from net.dht.messages import (
     Announce,
     Code,
     Contact,
+    Fetch,
     Introduce,
     Introduced,
     Lookup,
     Ping,
     Request,
+    Store,
     decode_datagram,
     encode_found,
     encode_request,
@@ -36,6 +38,7 @@ from net.dht.records import parse_announcement, sign_announcement
 from net.dht.responder import Responder
 from net.dht.routing import Table
 from net.dht.sealing import Seal
+from net.dht.value_records import parse_value, sign_value
 
 ROOT = Path(__file__).parent.parent.parent.parent
 EXAMPLE = json.loads((ROOT / "tests/vectors/dht_example.json").read_text())
@@ -80,6 +83,7 @@ def example() -> dict[str, str]:
     )
     ticket = introduction_ticket(TICKET_SECRET, pack_address(NODE_AT))
     proof = ALICE.sign(way_signable(node_id(NODE.public_key), token, ticket, record.raw[-64:]))
+    value = sign_value(ALICE, b"hello", salt=b"greeting", seq=7, expiry=UNIX + 7200)
     message, reply = b"let us meet", b"at noon"
     ping = Ping(sender)
     responder = Responder(NODE, Table(node_id(NODE.public_key)), SECRET, Random(0))
@@ -116,6 +120,10 @@ def example() -> dict[str, str]:
             MESSAGE_ID, Introduced(node_id(NODE.public_key), ticket, topic, message)
         ),
         "answer to the introduction": encode_response(MESSAGE_ID, NODE_AT, reply),
+        "topic of the value": value.topic,
+        "value": value.raw,
+        "get": encode_request(MESSAGE_ID, Fetch(sender, value.topic)),
+        "put": encode_request(MESSAGE_ID, Store(sender, token, value.raw)),
         "sealed ping": Seal(NETWORK_KEY, Nonce(0)).seal(encode_request(MESSAGE_ID, ping)),
         "refusal": encode_response(MESSAGE_ID, ALICE_AT, None, Code.STALE),
     }
@@ -147,8 +155,10 @@ def test_the_vectors_verify() -> None:
     arguments = announce.arguments
     way = way_signable(node_id(NODE.public_key), arguments.token, arguments.ticket, raw[-64:])
     assert verify(ALICE.public_key, way, arguments.proof)
+    value = parse_value(bytes.fromhex(EXAMPLE["values"]["value"]))
+    assert (value.value, value.salt, value.seq) == (b"hello", b"greeting", 7)
     sealed = bytes.fromhex(EXAMPLE["values"]["sealed ping"])
     opened = Seal(NETWORK_KEY, Random(0)).open(sealed)
     assert opened.hex() == EXAMPLE["values"]["ping"]
-    for name in ("ping", "lookup", "announce", "introduce", "introduced", "refusal"):
+    for name in ("ping", "lookup", "announce", "introduce", "introduced", "get", "put", "refusal"):
         decode_datagram(bytes.fromhex(EXAMPLE["values"][name]))

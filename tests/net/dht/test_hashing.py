@@ -21,7 +21,7 @@ def test_the_topic_of_relays_is_as_specified() -> None:
 
 def test_signables_have_contexts_of_which_none_starts_another() -> None:
     contexts = [value for name, value in vars(hashing).items() if name.endswith("_CONTEXT")]
-    assert len(contexts) == 8
+    assert len(contexts) == 10
     for context in contexts:
         assert not any(other.startswith(context) for other in contexts if other != context)
 

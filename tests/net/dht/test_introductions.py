@@ -18,7 +18,7 @@ from net.dht.introductions import (
     Passing,
 )
 from net.dht.messages import Code, Introduce, Introduced
-from net.dht.records import sign_announcement
+from net.dht.records import Announcement, sign_announcement
 from net.dht.storage import RecordStore, Way
 from tests.reference.dht_network import address_of
 
@@ -41,7 +41,7 @@ def introduce(announcer: int) -> Introduce:
 
 def passing(announcers: int) -> Passing:
     """A holder of so many announcements; number 0 takes no introductions."""
-    store = RecordStore(per_topic=1000)
+    store: RecordStore[Announcement] = RecordStore(per_topic=1000)
     for number in range(announcers):
         record = sign_announcement(key(number), TOPIC, [HERE], seq=1, expiry=UNIX + 60)
         address = address_of(number)

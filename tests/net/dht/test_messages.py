@@ -26,6 +26,7 @@ from net.dht.messages import (
     Arguments,
     Code,
     Contact,
+    Fetch,
     Found,
     Introduce,
     Introduced,
@@ -34,6 +35,7 @@ from net.dht.messages import (
     Pong,
     Request,
     Response,
+    Store,
     answer_budget,
     decode_body,
     decode_datagram,
@@ -41,6 +43,7 @@ from net.dht.messages import (
     encode_request,
     encode_response,
 )
+from net.dht.sealing import OVERHEAD
 
 ID = bytes(range(20))
 ME = b"\x22" * 20
@@ -59,11 +62,15 @@ requests = st.one_of(
     st.builds(Announce, senders, eight, st.binary(max_size=286), eight, sixty_four),
     st.builds(Introduce, senders, eight, twenty, thirty_two, messages),
     st.builds(Introduced, senders, eight, twenty, messages),
+    st.builds(Fetch, senders, twenty),
+    st.builds(
+        Store, senders, eight, st.binary(max_size=660), st.none() | st.integers(0, 2**63 - 1)
+    ),
 )
 
 
 def without_padding(arguments: Arguments) -> Arguments:
-    if isinstance(arguments, Announce):
+    if isinstance(arguments, Announce | Store):
         return arguments
     return msgspec.structs.replace(arguments, padding=b"")
 
@@ -74,7 +81,7 @@ def test_requests_round_trip_and_are_padded(arguments: Arguments) -> None:
     decoded = decode_datagram(data)
     assert isinstance(decoded, Request)
     assert (decoded.message_id, without_padding(decoded.arguments)) == (ID, arguments)
-    if not isinstance(arguments, Announce):
+    if not isinstance(arguments, Announce | Store):
         assert len(data) == PADDED[type(arguments)]
 
 
@@ -234,7 +241,7 @@ def test_malformed_responses(payload: bytes) -> None:
         ("lookup", [ME, bytes(8), b"", bytes(37), []]),
         ("lookup", [ME, bytes(8), bytes(26 * (MAX_NODES + 1)), b"", []]),
         ("lookup", [ME, bytes(8), b"", b"", [b""] * 5]),
-        ("lookup", [ME, bytes(8), b"", b"", [bytes(287)]]),
+        ("lookup", [ME, bytes(8), b"", b"", [bytes(661)]]),
         ("lookup", [ME[:19], bytes(8), b"", b"", []]),
     ],
 )
@@ -275,3 +282,17 @@ def test_no_answer_to_a_carried_message_is_larger_than_what_carries_it() -> None
     largest = encode_request(ID, Introduce(ME, bytes(8), ID, bytes(32), bytes(MAX_MESSAGE)))
     assert len(largest) == INTRODUCE_SIZE
     assert len(encode_request(ID, Introduced(ME, bytes(8), ID, bytes(512)))) == INTRODUCED_SIZE
+
+
+def test_the_largest_value_fits_beside_the_ten_nearest_contacts_also_sealed() -> None:
+    contacts = [Contact(bytes([n]) * 20, V6) for n in range(20)]
+    data = encode_found(ID, V6, ME, bytes(8), contacts, [bytes(660)], MAX_DATAGRAM - OVERHEAD)
+    assert data is not None
+    response = decode_datagram(data)
+    assert isinstance(response, Response)
+    found = decode_body("get", response)
+    assert isinstance(found, Found)
+    assert len(found.records) == 1
+    assert len(found.contacts()) >= 10
+    largest = Store(ME, bytes(8), bytes(660), 2**63 - 1)
+    assert len(encode_request(ID, largest)) <= MAX_DATAGRAM - OVERHEAD

@@ -20,7 +20,7 @@ from net.dht.node import DhtNode
 from net.dht.records import sign_announcement
 from net.dht.sealing import Seal
 from net.discovery import Introducer, PeerAddress
-from net.errors import ClosedError, DeadlineError, NetError, NotFound
+from net.errors import ClosedError, DeadlineError, NetError, NotFound, RefusedError
 from net.punch.classify import NatClass, NatReport
 
 StartNode = Callable[..., Awaitable[DhtNode]]
@@ -308,3 +308,24 @@ async def test_who_has_no_network_key_gets_no_answer_at_all(start_node: StartNod
     stranger.close()
     with pytest.raises(ValueError, match="32 bytes, not 3"):
         await start_node(network_key=b"key")
+
+
+async def test_a_value_is_published_replaced_and_read(start_node: StartNode) -> None:
+    first = await start_node()
+    key_pair = KeyPair.generate()
+    owner = await start_node([first.address], key_pair=key_pair)
+    reader = await start_node([first.address], ephemeral=True)
+    assert await owner.put(b"first") == 1
+    assert [one.value async for one in reader.get(key_pair.public_key)] == [b"first"]
+    assert await owner.put(b"second", seq=2**41) == 1
+    found = [one async for one in reader.get(key_pair.public_key)]
+    assert (found[-1].value, found[-1].seq) == (b"second", 2**41)
+    with pytest.raises(RefusedError, match=r"another value is held: .* x another value"):
+        await reader.put(b"third", key_pair=key_pair, cas=1)
+    with pytest.raises(RefusedError, match=r"another value is held: .* higher sequence"):
+        await reader.put(b"third", key_pair=key_pair, seq=3)
+    assert [one async for one in reader.get(key_pair.public_key, b"salt")] == []
+    with pytest.raises(ValueError, match="at most 512 bytes, not 513"):
+        await owner.put(bytes(513))
+    with pytest.raises(ValueError, match="32 bytes, not 3"):
+        await anext(owner.get(b"key"))

@@ -14,6 +14,8 @@ from net.dht.messages import Code
 from net.dht.records import MAX_LIFETIME, Announcement
 from net.dht.storage import RecordStore, Way
 
+Records = RecordStore[Announcement]
+
 TOPIC = bytes(20)
 NOW = 1_800_000_000.0
 
@@ -27,13 +29,13 @@ def record(
     return Announcement(owner.to_bytes(32, "big"), topic, seq, expiry, addresses, (), raw)
 
 
-def held(store: RecordStore, topic: bytes = TOPIC, at: float = NOW) -> set[int]:
+def held(store: Records, topic: bytes = TOPIC, at: float = NOW) -> set[int]:
     sample = store.sample(topic, at, 1000, Random(0))
     return {int.from_bytes(r.public_key, "big") for r in sample}
 
 
 def test_a_higher_seq_replaces_at_once_and_a_lower_is_refused() -> None:
-    store = RecordStore()
+    store: Records = RecordStore()
     assert store.put(record(1, seq=5), "8.0.0.1", NOW) is Code.OK
     assert store.put(record(1, seq=5), "8.0.0.1", NOW) is Code.OK  # a repetition
     assert store.put(record(1, seq=5, lifetime=700), "8.0.0.1", NOW) is Code.STALE
@@ -44,7 +46,7 @@ def test_a_higher_seq_replaces_at_once_and_a_lower_is_refused() -> None:
 
 
 def test_expiry_is_bounded_and_kept() -> None:
-    store = RecordStore()
+    store: Records = RecordStore()
     assert store.put(record(1, lifetime=MAX_LIFETIME), "8.0.0.1", NOW) is Code.OK
     assert store.put(record(2, lifetime=MAX_LIFETIME + 1), "8.0.0.1", NOW) is Code.EXPIRY
     assert store.put(record(3, lifetime=0), "8.0.0.1", NOW) is Code.EXPIRY
@@ -55,7 +57,7 @@ def test_expiry_is_bounded_and_kept() -> None:
 
 
 def test_a_withdrawal_is_not_given_out_and_keeps_older_records_away() -> None:
-    store = RecordStore()
+    store: Records = RecordStore()
     store.put(record(1, seq=5), "8.0.0.1", NOW)
     assert store.put(record(1, seq=6, withdrawn=True), "8.0.0.1", NOW) is Code.OK
     assert held(store) == set()
@@ -63,7 +65,7 @@ def test_a_withdrawal_is_not_given_out_and_keeps_older_records_away() -> None:
 
 
 def test_samples_are_random_and_bounded() -> None:
-    store = RecordStore()
+    store: Records = RecordStore()
     for owner in range(30):
         store.put(record(owner), "8.0.0.1", NOW)
     rng = Random(1)
@@ -73,7 +75,7 @@ def test_samples_are_random_and_bounded() -> None:
 
 
 def test_one_owner_of_many_addresses_does_not_push_others_out_of_a_topic() -> None:
-    store = RecordStore(per_topic=10)
+    store: Records = RecordStore(per_topic=10)
     for owner in range(10):
         assert store.put(record(owner), f"8.0.0.{owner}", NOW) is Code.OK
     assert store.put(record(10), "8.0.0.99", NOW) is Code.FULL
@@ -85,7 +87,7 @@ def test_one_owner_of_many_addresses_does_not_push_others_out_of_a_topic() -> No
 
 
 def test_the_greedy_lose_their_places_when_the_store_is_full() -> None:
-    store = RecordStore(total=20)
+    store: Records = RecordStore(total=20)
     for owner in range(20):
         assert store.put(record(owner, topic=bytes([owner + 1]) * 20), "8.0.0.1", NOW) is Code.OK
     assert store.put(record(50), "8.0.0.2", NOW) is Code.FULL
@@ -96,14 +98,14 @@ def test_the_greedy_lose_their_places_when_the_store_is_full() -> None:
 
 @pytest.mark.parametrize("limit", [1, 7])
 def test_a_host_has_a_limit_of_its_own(limit: int) -> None:
-    store = RecordStore(per_host=limit)
+    store: Records = RecordStore(per_host=limit)
     codes = [store.put(record(n, topic=bytes([n]) * 20), "8.0.0.1", NOW) for n in range(limit + 1)]
     assert codes == [Code.OK] * limit + [Code.FULL]
     assert store.put(record(0, topic=bytes(20), seq=2), "8.0.0.1", NOW) is Code.OK
 
 
 def test_what_has_expired_makes_room() -> None:
-    store = RecordStore(per_topic=2)
+    store: Records = RecordStore(per_topic=2)
     for owner in range(2):
         store.put(record(owner, lifetime=10), "8.0.0.1", NOW)
     assert store.put(record(3, lifetime=100), "8.0.0.1", NOW + 11) is Code.OK
@@ -115,7 +117,7 @@ class Model(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = RecordStore(total=12, per_topic=4, per_host=6)
+        self.store: Records = RecordStore(total=12, per_topic=4, per_host=6)
         self.now = NOW
 
     @rule(
@@ -157,7 +159,7 @@ TestModel.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def test_the_way_to_an_announcer_is_the_last_that_it_has_proven() -> None:
-    store = RecordStore()
+    store: Records = RecordStore()
     first, second = Way(("8.0.0.1", 1), b"ticket.."), Way(("8.0.0.2", 2), b"tickets.")
     assert store.way(TOPIC, record(1).public_key, NOW) is None
     store.put(record(1), "8.0.0.1", NOW, first)

@@ -1,0 +1,89 @@
+"""The values that this node publishes, and when to have them held anew.
+
+Invariant: at most `MAX_KEPT_VALUES`; the numbers of what one owner publishes without naming any
+rise, also when the time of day goes back. Must not know who holds a value.
+Specified in docs/spec/dht.md, section 11.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from feedlog.keys import KeyPair
+from net.dht.value_records import VALUE_LIFETIME, Value, sign_value
+
+RENEW_VALUE_AFTER = 2400.0
+"""Seconds after which a value is held anew: a third of its life, so two may fail."""
+
+RETRY_VALUE_AFTER = 60.0
+"""Seconds after which a value that nobody holds is tried again."""
+
+MAX_KEPT_VALUES = 256
+
+
+@dataclass(slots=True)
+class _Kept:
+    key_pair: KeyPair
+    value: Value
+    due: float
+
+
+class KeptValues:
+    """What owners of keys have this node publish."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self._kept: dict[bytes, _Kept] = {}
+        self._seq = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def sign(
+        self,
+        key_pair: KeyPair,
+        content: bytes,
+        salt: bytes,
+        seq: int | None,
+        now: float,
+        unix: float,
+        *,
+        keep: bool,
+    ) -> Value:
+        """Sign a value, and keep it or not, in place of what was kept under its key and salt."""
+        if seq is None:
+            seq = self._seq = max(int(unix * 1000), self._seq + 1)
+        expiry = int(unix) + VALUE_LIFETIME
+        value = sign_value(key_pair, content, salt=salt, seq=seq, expiry=expiry)
+        fresh = value.topic not in self._kept
+        if keep and fresh and len(self._kept) >= MAX_KEPT_VALUES:
+            raise ValueError(f"a node keeps at most {MAX_KEPT_VALUES} values published")
+        self._kept.pop(value.topic, None)
+        if keep:
+            self._kept[value.topic] = _Kept(key_pair, value, now + RETRY_VALUE_AFTER)
+        return value
+
+    def held(self, value: Value, holders: int, refused: bool, now: float) -> None:
+        """Note how many hold a value; one that was refused as too old is not kept any more."""
+        kept = self._kept.get(value.topic)
+        if kept is None or kept.value.seq != value.seq:
+            return
+        if refused:
+            del self._kept[value.topic]
+            return
+        wait = RENEW_VALUE_AFTER if holders else RETRY_VALUE_AFTER
+        kept.due = now + wait * self._rng.uniform(0.9, 1.0)
+
+    def due(self, now: float, unix: float) -> list[Value]:
+        """Return what is to be held anew: the same values, with a later expiry."""
+        renewed = []
+        for kept in self._kept.values():
+            if kept.due <= now:
+                kept.due = now + RETRY_VALUE_AFTER
+                old, expiry = kept.value, int(unix) + VALUE_LIFETIME
+                kept.value = sign_value(
+                    kept.key_pair, old.value, salt=old.salt, seq=old.seq, expiry=expiry
+                )
+                renewed.append(kept.value)
+        return renewed

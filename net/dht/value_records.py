@@ -1,0 +1,95 @@
+"""A value: a few bytes that the owner of a key publishes under it, signed and numbered.
+
+    offset  size  field
+         0     1  version, 1
+         1    32  public key of the owner (Ed25519)
+        33     8  seq, unsigned: a higher one replaces a lower one
+        41     8  expiry, Unix seconds
+        49     1  size of the salt, 0..32
+        50     2  size of the value, 0..512
+        52     -  salt: which of its owner's values it is
+         -     -  value
+         -    64  signature of all the bytes before it
+
+Integers are in network order. What was signed is verified as it was received. The topic under
+which nodes hold a value follows from key and salt. Specified in docs/spec/dht.md, section 11.
+
+Knows bytes and keys. Must not know who stores a value.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from feedlog.errors import DecodeError
+from feedlog.keys import SIGNATURE_SIZE, KeyPair, verify
+from net.dht.hashing import value_signable, value_topic
+
+VERSION = 1
+HEADER = struct.Struct(">B32sQQBH")
+assert HEADER.size == 52
+
+MAX_SALT = 32
+MAX_VALUE = 512
+"""Fits into an answer beside the ten nearest contacts, also IPv6 ones and sealed."""
+
+MAX_VALUE_RECORD = HEADER.size + MAX_SALT + MAX_VALUE + SIGNATURE_SIZE
+assert MAX_VALUE_RECORD == 660
+
+VALUE_LIFETIME = 7200
+"""Seconds that a value may lie in the future: its owner renews it long before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A verified value and the bytes that it came in."""
+
+    public_key: bytes
+    salt: bytes
+    seq: int
+    expiry: int
+    value: bytes
+    raw: bytes
+
+    withdrawn = False
+    """A value is not taken back but replaced: by an empty one, if need be."""
+
+    @property
+    def topic(self) -> bytes:
+        """Under which nodes hold it."""
+        return value_topic(self.public_key, self.salt)
+
+    def renews(self, other: Value) -> bool:
+        """Tell whether this is another value that is to be held for longer."""
+        return (self.seq, self.value) == (other.seq, other.value) and self.expiry > other.expiry
+
+
+def sign_value(key_pair: KeyPair, value: bytes, *, salt: bytes, seq: int, expiry: int) -> Value:
+    """Sign a value; raises `ValueError` for what does not fit into one."""
+    if len(value) > MAX_VALUE:
+        raise ValueError(f"a value has at most {MAX_VALUE} bytes, not {len(value)}")
+    if len(salt) > MAX_SALT:
+        raise ValueError(f"a salt has at most {MAX_SALT} bytes, not {len(salt)}")
+    if not 0 <= seq < 1 << 63:
+        raise ValueError(f"a seq lies in 0..2**63-1, not {seq}")
+    public_key = key_pair.public_key
+    body = HEADER.pack(VERSION, public_key, seq, expiry, len(salt), len(value)) + salt + value
+    return Value(public_key, salt, seq, expiry, value, body + key_pair.sign(value_signable(body)))
+
+
+def parse_value(raw: bytes) -> Value:
+    """Read and verify a value; raises `DecodeError` and nothing else."""
+    if not HEADER.size + SIGNATURE_SIZE <= len(raw) <= MAX_VALUE_RECORD:
+        raise DecodeError("dht value", len(raw), f"its size lies outside 116..{MAX_VALUE_RECORD}")
+    version, public_key, seq, expiry, salt_size, size = HEADER.unpack_from(raw)
+    if version != VERSION:
+        raise DecodeError("dht value", 0, f"version {version}, expected {VERSION}")
+    if salt_size > MAX_SALT or size > MAX_VALUE:
+        raise DecodeError("dht value", 49, f"{salt_size} bytes of salt, {size} of value")
+    start, end = HEADER.size + salt_size, len(raw) - SIGNATURE_SIZE
+    if start + size != end:
+        raise DecodeError("dht value", end, f"{start + size} bytes are announced")
+    if not verify(public_key, value_signable(raw[:end]), raw[end:]):
+        raise DecodeError("dht value", end, "the signature does not match")
+    return Value(public_key, raw[HEADER.size : start], seq, expiry, raw[start:end], raw)

@@ -1,0 +1,75 @@
+"""Which values a node publishes, and when it renews them."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from feedlog.keys import KeyPair
+from net.dht.kept_values import (
+    MAX_KEPT_VALUES,
+    RENEW_VALUE_AFTER,
+    RETRY_VALUE_AFTER,
+    KeptValues,
+)
+from net.dht.value_records import VALUE_LIFETIME, Value
+
+KEY = KeyPair.from_seed(bytes(32))
+UNIX = 1_800_000_000.0
+
+
+@pytest.fixture
+def kept() -> KeptValues:
+    return KeptValues(Random(1))
+
+
+def sign(kept: KeptValues, content: bytes = b"v", salt: bytes = b"", *, keep: bool = True) -> Value:
+    return kept.sign(KEY, content, salt, None, 0.0, UNIX, keep=keep)
+
+
+def test_numbers_rise_and_one_that_is_named_is_taken(kept: KeptValues) -> None:
+    first, second = sign(kept), sign(kept)
+    assert (first.seq, second.seq) == (int(UNIX * 1000), int(UNIX * 1000) + 1)
+    assert kept.sign(KEY, b"v", b"", 7, 0.0, UNIX, keep=True).seq == 7
+    assert len(kept) == 1
+
+
+def test_what_is_held_is_renewed_as_it_was_and_what_is_not_is_tried_again(
+    kept: KeptValues,
+) -> None:
+    value = sign(kept)
+    kept.held(value, 0, refused=False, now=0.0)
+    (again,) = kept.due(RETRY_VALUE_AFTER, UNIX)
+    kept.held(again, 8, refused=False, now=RETRY_VALUE_AFTER)
+    assert kept.due(0.9 * RENEW_VALUE_AFTER, UNIX) == []
+    (renewed,) = kept.due(RENEW_VALUE_AFTER + RETRY_VALUE_AFTER, UNIX + 100)
+    assert renewed.renews(value)
+    assert renewed.expiry == int(UNIX) + 100 + VALUE_LIFETIME
+    assert VALUE_LIFETIME > 2 * (RENEW_VALUE_AFTER + RETRY_VALUE_AFTER)
+
+
+def test_what_is_older_than_what_others_hold_or_not_to_be_kept_is_not_renewed(
+    kept: KeptValues,
+) -> None:
+    kept.held(sign(kept), 3, refused=True, now=0.0)
+    sign(kept, salt=b"1")
+    sign(kept, salt=b"1", keep=False)
+    assert (len(kept), kept.due(1e9, UNIX)) == (0, [])
+
+
+def test_the_end_of_an_older_one_says_nothing(kept: KeptValues) -> None:
+    older = sign(kept, b"1")
+    newer = sign(kept, b"2")
+    kept.held(older, 0, refused=True, now=0.0)
+    (due,) = kept.due(1e9, UNIX)
+    assert due.value == newer.value
+
+
+def test_so_many_are_kept(kept: KeptValues) -> None:
+    for n in range(MAX_KEPT_VALUES):
+        sign(kept, salt=b"%d" % n)
+    with pytest.raises(ValueError, match="at most 256"):
+        sign(kept, salt=b"another")
+    sign(kept, salt=b"another", keep=False)
+    sign(kept, b"new", salt=b"0")

@@ -1,0 +1,118 @@
+"""Values on a simulated network from a seed: found, replaced, renewed, gone."""
+
+from __future__ import annotations
+
+from net.addresses import Address
+from net.dht.core import DhtCore
+from net.dht.events import Fetched, Finished
+from net.dht.kept_values import RENEW_VALUE_AFTER
+from net.dht.messages import Code
+from net.dht.value_records import VALUE_LIFETIME
+from tests.reference.dht_network import Network
+
+Node = tuple[DhtCore, Address]
+
+
+def get(network: Network, node: Node, public_key: bytes, salt: bytes = b"") -> list[bytes]:
+    """Every value that is yielded."""
+    core, address = node
+    number = core.get(public_key, salt, network.now)
+    values: list[bytes] = []
+    ended = False
+
+    def drain() -> bool:
+        nonlocal ended
+        while (event := core.next_event()) is not None:
+            if isinstance(event, Fetched) and event.operation == number:
+                values.append(event.value.value)
+            ended |= isinstance(event, Finished) and event.operation == number
+        return ended
+
+    network.pump(address)
+    network.run(network.now + 60, drain)
+    assert ended
+    return values
+
+
+def put(network: Network, node: Node, content: bytes, **options: object) -> Finished:
+    core, address = node
+    number = core.put(content, network.now, **options)  # type: ignore[arg-type]  # as they are
+    return network.finish(address, number)
+
+
+def test_a_value_is_found_by_all_and_replaced_by_a_newer_one() -> None:
+    network = Network(1)
+    nodes = network.build(30)
+    key = nodes[3][0]._key_pair.public_key
+    assert put(network, nodes[3], b"first").stored == 8
+    assert get(network, nodes[20], key) == [b"first"]
+    put(network, nodes[3], b"other", salt=b"salt")
+    assert put(network, nodes[3], b"second").stored == 8
+    assert get(network, nodes[11], key)[-1] == b"second"
+    assert get(network, nodes[11], key, b"salt") == [b"other"]
+    assert get(network, nodes[11], key, b"none") == []
+    assert get(network, nodes[3], key)[0] == b"second"  # it has it itself
+
+
+def test_an_older_number_and_another_than_the_expected_are_refused() -> None:
+    network = Network(2)
+    nodes = network.build(30)
+    key = network.key_pair()
+    assert put(network, nodes[3], b"7", key_pair=key, seq=7).stored == 8
+    stale = put(network, nodes[4], b"6", key_pair=key, seq=6)
+    assert (stale.stored, dict(stale.refusals)) == (0, {Code.STALE: 8})
+    same = put(network, nodes[4], b"other", key_pair=key, seq=7)
+    assert set(dict(same.refusals)) == {Code.STALE}
+    conflict = put(network, nodes[4], b"9", key_pair=key, seq=9, cas=6)
+    assert set(dict(conflict.refusals)) == {Code.CONFLICT}
+    assert get(network, nodes[20], key.public_key) == [b"7"]
+    assert put(network, nodes[4], b"9", key_pair=key, seq=9, cas=7).stored == 8
+    assert get(network, nodes[20], key.public_key)[-1] == b"9"
+    fresh = network.key_pair()
+    assert put(network, nodes[4], b"1", key_pair=fresh, seq=1, cas=0).stored == 8
+
+
+def test_its_owner_renews_it_and_without_its_owner_it_is_gone() -> None:
+    network = Network(3)
+    nodes = network.build(12)
+    key = nodes[3][0]._key_pair.public_key
+    put(network, nodes[3], b"kept")
+    put(network, nodes[3], b"not kept", salt=b"1", keep=False)
+    network.run(network.now + 2 * VALUE_LIFETIME)
+    assert get(network, nodes[7], key) == [b"kept"]
+    assert get(network, nodes[7], key, b"1") == []
+    network.kill(nodes[3][1])
+    network.run(network.now + VALUE_LIFETIME + 60)
+    assert get(network, nodes[7], key) == []
+    assert sum(len(core._responder.values) for core, _ in nodes[:3] + nodes[4:]) == 0
+
+
+def test_who_was_overtaken_elsewhere_stops_renewing() -> None:
+    network = Network(4)
+    nodes = network.build(12)
+    key = network.key_pair()
+    put(network, nodes[3], b"1", key_pair=key, seq=1)
+    put(network, nodes[4], b"2", key_pair=key, seq=2)
+    network.run(network.now + 3 * RENEW_VALUE_AFTER)
+    assert get(network, nodes[7], key.public_key) == [b"2"]
+    assert len(nodes[3][0]._values._kept) == 0
+    assert len(nodes[4][0]._values._kept) == 1
+
+
+def test_a_third_of_the_holders_may_die() -> None:
+    network = Network(5)
+    nodes = network.build(40)
+    key = nodes[1][0]._key_pair.public_key
+    put(network, nodes[1], b"value")
+    for _, address in nodes[2:14]:
+        network.kill(address)
+    assert get(network, nodes[30], key) == [b"value"]
+
+
+def test_one_node_alone_keeps_it_for_those_who_come() -> None:
+    network = Network(6)
+    alone = network.add(None)
+    key = alone[0]._key_pair.public_key
+    assert put(network, alone, b"value").stored == 0
+    other = network.add(alone[1])
+    assert get(network, other, key) == [b"value"]
