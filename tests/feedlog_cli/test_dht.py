@@ -48,12 +48,30 @@ def test_a_bootstrap_that_does_not_answer(process: Run, free_port: int) -> None:
     assert complaint == f"no bootstrap node answered: 127.0.0.1:{free_port}"
 
 
-def test_a_restart_joins_without_the_bootstrap_node(children: Children, tmp_path: Path) -> None:
-    first, ready = children.serve(WORDS, {})
+def until_it_knows(count: int, metrics: str) -> None:
+    """Wait until a node has so many others in its table."""
+    while f"feedlog_dht_contacts {count}\n" not in page(metrics):
+        pass
+
+
+def page(metrics: str) -> str:
+    with urllib.request.urlopen(f"http://{metrics}/metrics") as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def test_a_restart_joins_without_the_bootstrap_node(
+    children: Children, tmp_path: Path, free_port: int
+) -> None:
+    metrics = f"127.0.0.1:{free_port}"
+    first, ready = children.serve((*WORDS, "--metrics", metrics), {})
     bootstrap = ("--bootstrap", ready["address"])
     children.serve((*WORDS, *bootstrap), {})
+    until_it_knows(1, metrics)
     words = (*WORDS, *bootstrap, "--contacts", str(tmp_path / "contacts"))
-    third, _ = children.serve(words, {})
+    others = f"127.0.0.2:{free_port}"
+    third, _ = children.serve((*words, "--metrics", others), {})
+    until_it_knows(2, others)
     for process in (third, first):
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
@@ -74,8 +92,7 @@ def test_a_node_that_relays(children: Children, free_port: int) -> None:
     process, ready = children.serve(words, {})
     host, _, port = ready["address"].rpartition(":")
     socket.create_connection((host, int(port))).close()
-    with urllib.request.urlopen(f"http://{ready['metrics']}/metrics") as answer:
-        text = answer.read().decode()
+    text = page(ready["metrics"])
     assert "feedlog_relay_reservations 0" in text
     assert "feedlog_relay_circuits 0" in text
     assert "feedlog_relay_bytes_total 0" in text
@@ -92,8 +109,7 @@ def test_the_service_of_the_operators_guide(
     program, *words = shlex.split(line)
     assert Path(program).name == "feedlog"
     _, ready = children.serve((*words, "--port", "0"), {})
-    with urllib.request.urlopen(f"http://{ready['metrics']}/metrics") as answer:
-        text = answer.read().decode()
+    text = page(ready["metrics"])
     for name in set(re.findall(r"^# TYPE (\w+)", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)):
         assert f"# TYPE {name} " in text
     assert re.search(r"^process_resident_memory_bytes [1-9]\d{6}", text, re.MULTILINE)
