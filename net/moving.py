@@ -54,6 +54,10 @@ class Moves:
         """Let the peer move a stream; it is forgotten with its last user."""
         self._streams[moving_name(stream.moving_key)] = stream
 
+    def expects(self, public_key: bytes) -> bool:
+        """Tell whether there is a stream that the owner of that key may move."""
+        return any(stream.remote_key == public_key for stream in self._streams.values())
+
     async def move(self, stream: SecureStream, onto: SecureStream) -> None:
         """Have a stream go on over another one to the same peer, which is used up.
 

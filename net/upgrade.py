@@ -60,6 +60,10 @@ class Upgrades:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    def expects(self, public_key: bytes) -> bool:
+        """Tell whether the owner of that key has a reason to open a direct stream to move onto."""
+        return self._moves.expects(public_key)
+
     async def accept(self, onto: SecureStream) -> None:
         """Let a peer move one of our streams onto this one; raises `NetError`."""
         await self._moves.accept(onto)

@@ -425,3 +425,10 @@ def test_the_worked_example_of_the_specification() -> None:
     specification = (ROOT / "docs/spec/stream.md").read_text()
     for name, value in made.items():
         assert f"| {name} | `{value.hex()}` |" in specification
+
+
+async def test_only_those_with_a_stream_are_expected() -> None:
+    ends = Ends(await secure(*memory_pair()))
+    assert ends.moves[1].expects(ALICE.public_key)
+    assert not ends.moves[1].expects(EVE.public_key)
+    await ends.settle()

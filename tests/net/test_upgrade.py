@@ -93,3 +93,14 @@ async def test_direct_streams_are_left_alone() -> None:
 
 def test_pauses_grow() -> None:
     assert list(PAUSES) == sorted(PAUSES)
+
+
+async def test_strangers_are_not_expected() -> None:
+    bed, side = RelayBed(), Side()
+    ours, theirs = await relayed(bed)
+    assert not side.other.expects(ALICE.public_key)
+    side.other.add(theirs)
+    assert side.other.expects(ALICE.public_key)
+    assert not side.other.expects(BOB.public_key)
+    ours.abort()
+    bed.close()
