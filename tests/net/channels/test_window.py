@@ -10,6 +10,7 @@ from net.channels.window import (
     GROWTH_TIME,
     INITIAL_WINDOW,
     MAX_WINDOW,
+    SLACK,
     SMALL_WINDOW,
     STREAM_BUDGET,
     Budget,
@@ -47,7 +48,7 @@ def test_consuming_more_than_received_is_ours() -> None:
 
 
 def test_a_quick_consumer_grows_its_window_and_a_slow_one_does_not() -> None:
-    for step, grows in ((GROWTH_TIME / 100, True), (GROWTH_TIME * 2, False)):
+    for step, grows in ((GROWTH_TIME / 100, True), (GROWTH_TIME * SLACK, False)):
         window, now = ReceiveWindow(Budget(), 0.0), 0.0
         for _ in range(400):
             size = min(window.outstanding, 65536)
@@ -56,6 +57,19 @@ def test_a_quick_consumer_grows_its_window_and_a_slow_one_does_not() -> None:
             now += step
             window.grant(0, now, 0.0)
         assert window.size == (MAX_WINDOW if grows else INITIAL_WINDOW)
+
+
+def test_a_window_grows_where_bytes_take_several_round_trips_of_a_ping() -> None:
+    """As they do where packets are lost: 256 KiB in four times the shortest round trip."""
+    round_trip = 0.05
+    window, now = ReceiveWindow(Budget(), 0.0), 0.0
+    for _ in range(40):
+        size = window.outstanding
+        window.received(size)
+        window.consumed(size)
+        now += 4 * round_trip
+        window.grant(0, now, round_trip)
+    assert window.size == MAX_WINDOW
 
 
 def test_a_long_round_trip_counts_as_quick() -> None:
