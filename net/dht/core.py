@@ -23,10 +23,10 @@ from net.addresses import Address, RelayAddress, canonical, family, reach
 from net.dht.acquaintance import Acquaintance
 from net.dht.announcer import Announcer
 from net.dht.calls import Call
-from net.dht.events import Answered, Discovered, Event, Fetched, Finished
+from net.dht.events import Answered, Discovered, Event, Fetched
 from net.dht.exchange import Exchange
 from net.dht.hashing import TOPIC_SIZE, node_id
-from net.dht.introducing import INTRODUCE_TIMEOUT, Introducing
+from net.dht.introducing import Introducing
 from net.dht.messages import (
     MAX_MESSAGE,
     Code,
@@ -42,13 +42,12 @@ from net.dht.messages import (
 )
 from net.dht.messenger import Introduction, Messenger
 from net.dht.observations import Observations
-from net.dht.operations import Explore, Join, Operation, Prove, Publish, Search, Storing, To
+from net.dht.operations import Explore, Join, Operation, Prove, Publish, Search, Storing
 from net.dht.publications import NEWCOMER_AFTER
-from net.dht.query import PATHS, WANT, Query
 from net.dht.records import Announcement, fitting
 from net.dht.responder import Responder
 from net.dht.routing import Table
-from net.dht.schedule import Schedule
+from net.dht.runner import Runner
 from net.dht.sealing import Seal
 from net.dht.storage import PER_TOPIC
 from net.dht.suspects import Suspects
@@ -104,13 +103,13 @@ class DhtCore:
         self._responder = Responder(node_key, self.table, secret, rng, largest=largest)
         self._own = own
         self._acquaintance = Acquaintance(self.table, self._exchange, self._sender, rng)
-        self._schedule = Schedule()
         self._bootstrap: tuple[Address, ...] = ()
         self._suspects = Suspects()
+        self._runner = Runner(self._exchange, self.table, self._suspects, self._conclude)
         self._observations = Observations()
         self._events: deque[Event | Introduction] = deque()
         self._values = ValueService(
-            key_pair, self._responder.values, self._exchange, self._sender, self._user_query, rng
+            key_pair, self._responder.values, self._runner, self._sender, rng
         )
         self._messenger = Messenger(
             self._exchange,
@@ -149,7 +148,7 @@ class DhtCore:
 
     def next_timeout(self) -> float:
         """Return when `handle_timeout` wants to be called at the latest."""
-        times = [operation.next_timeout() for operation in self._schedule]
+        times = [operation.next_timeout() for operation in self._runner.schedule]
         times += [self._upkeep, self._exchange.next_deadline(), self._announcer.next_ping()]
         return min(time for time in times if time is not None)
 
@@ -157,8 +156,8 @@ class DhtCore:
         """Do what is due by `now`."""
         for call in self._exchange.expire(now):
             self._lost(call, now)
-        for number in self._schedule.numbers():
-            self._advance(number, now)
+        for number in self._runner.schedule.numbers():
+            self._runner.advance(number, now)
         for contact in self._announcer.pings(now, behind_router=self._exchange.hidden):
             self._acquaintance.ping(contact, now)
         if now >= self._upkeep:
@@ -177,8 +176,8 @@ class DhtCore:
     def lookup(self, topic: bytes, now: float) -> int:
         """Look for the announcements of a topic: `Discovered` for each, then `Finished`."""
         _check_topic(topic)
-        search = Search(self._sender, self._user_query(topic, now))
-        number = self._begin(search, now)
+        search = Search(self._sender, self._runner.query(topic, now))
+        number = self._runner.begin(search, now)
         unix = self._unix(now)
         held = self._responder.store.sample(topic, unix, PER_TOPIC, self._rng)
         for record in search.adopt(held, unix):
@@ -203,7 +202,7 @@ class DhtCore:
 
     def publish(self, record: Announcement, now: float) -> int:
         """Have the closest nodes hold an announcement that somebody else has signed, once."""
-        return self._begin(self._storing(record, now), now)
+        return self._runner.begin(self._storing(record, now), now)
 
     def withdraw(self, topic: bytes, now: float) -> int:
         """Take an announcement back: the nodes that hold it are told."""
@@ -221,8 +220,8 @@ class DhtCore:
         if not 1 <= len(message) <= MAX_MESSAGE:
             raise ValueError(f"a message has 1..{MAX_MESSAGE} bytes, not {len(message)}")
         way = self._messenger.way(topic, public_key, self._unix(now))
-        query = self._user_query(topic, now)
-        return self._begin(Introducing(self._sender, query, public_key, message, way), now)
+        query = self._runner.query(topic, now)
+        return self._runner.begin(Introducing(self._sender, query, public_key, message, way), now)
 
     def answer(self, number: int, answer: bytes | None) -> None:
         """Answer an `Introduction`; None is silence."""
@@ -246,13 +245,13 @@ class DhtCore:
         put = self._values.put(
             content, now, unix, key_pair=key_pair, salt=salt, seq=seq, cas=cas, keep=keep
         )
-        return self._begin(put, now)
+        return self._runner.begin(put, now)
 
     def get(self, public_key: bytes, salt: bytes, now: float) -> int:
         """Look for the value under a key: `Fetched` for each newer one, then `Finished`."""
         _check_key(public_key)
         get, held = self._values.get(public_key, salt, now, self._unix(now))
-        number = self._begin(get, now)
+        number = self._runner.begin(get, now)
         if held is not None:
             self._events.append(Fetched(number, held))
         return number
@@ -271,11 +270,10 @@ class DhtCore:
 
     def cancel(self, number: int, now: float) -> None:
         """Stop an operation: no event of it comes any more."""
-        self._schedule.remove(number)
         kept = [e for e in self._events if isinstance(e, Introduction) or e.operation != number]
         self._events.clear()
         self._events.extend(kept)
-        self._start_waiting(now)
+        self._runner.cancel(number, now)
 
     @property
     def observed(self) -> Address | None:
@@ -319,7 +317,7 @@ class DhtCore:
             self._acquaintance.over(call.address)
         if self._observations.add(call.address, response.observed):
             self._show_or_hide()
-        operation = self._schedule.get(call.operation)
+        operation = self._runner.schedule.get(call.operation)
         try:
             self._take(call, operation, response, now)
         except DecodeError:
@@ -330,7 +328,7 @@ class DhtCore:
                 operation.silent(call.address, final=True)
             elif operation is not None:
                 operation.refused(call.contact, call.arguments, None)
-        self._advance(call.operation, now)
+        self._runner.advance(call.operation, now)
 
     def _show_or_hide(self) -> None:
         """Offer ourselves as a contact only if others see an address of this machine.
@@ -385,7 +383,7 @@ class DhtCore:
         if isinstance(operation, Join):
             operation.arrived(contact)
         if alone:
-            self._start_waiting(now)
+            self._runner.resume(now)
             self._announcer.publications.hurry(now)
             self._upkeep = now
 
@@ -433,7 +431,7 @@ class DhtCore:
             self.table.failed(call.contact)
             if isinstance(call.arguments, Ping):
                 self._hasten(self._announcer.silent(call.contact, now))
-        operation = self._schedule.get(call.operation)
+        operation = self._runner.schedule.get(call.operation)
         if isinstance(call.arguments, Introduced) and operation is None:
             self._messenger.lost(call)
         elif isinstance(operation, Join) and call.contact is None:
@@ -448,84 +446,33 @@ class DhtCore:
 
     # -- running operations -----------------------------------------------------------
 
-    def _query(self, target: bytes, now: float, want: int = WANT, paths: int = 1) -> Query:
-        patience, suspects = self._exchange.round_trips.patience, self._suspects.at(now)
-        return Query(target, want=want, paths=paths, patience=patience, suspects=suspects)
-
-    def _user_query(self, target: bytes, now: float) -> Query:
-        return self._query(target, now, paths=PATHS)
-
-    def _begin(self, operation: Operation, now: float) -> int:
-        number = self._schedule.add(operation)
-        self._start_waiting(now)
-        return number
-
-    def _start_waiting(self, now: float) -> None:
-        while (ready := self._schedule.start(alone=not len(self.table))) is not None:
-            number, operation = ready
-            operation.query.start(self.table.near(operation.target))
-            self._advance(number, now)
-
-    def _advance(self, number: int, now: float) -> None:
-        operation = self._schedule.get(number)
-        if operation is None:
-            return
-        for to in operation.requests(now):
-            self._dispatch(to, number, now)
-        if operation.done:
-            self._schedule.remove(number)
-            self._events.append(self._conclude(number, operation, now))
-            self._start_waiting(now)
-
-    def _dispatch(self, to: To, number: int, now: float) -> None:
-        address, contact, arguments = to
-        timeout = INTRODUCE_TIMEOUT if isinstance(arguments, Introduce | Introduced) else None
-        self._exchange.ask(
-            address,
-            arguments,
-            contact,
-            now,
-            operation=number,
-            timeout=timeout,
-        )
-
-    def _conclude(self, number: int, operation: Operation, now: float) -> Finished:
-        answers = len(operation.query.answerers())
-        for suspect in [*operation.query.liars(), *operation.query.silent()]:
-            self._suspects.add(suspect.address, now)
+    def _conclude(self, number: int, operation: Operation, now: float) -> None:
         if isinstance(operation, Join):
             self._explore(self.table.thin_parts(), now)
-            return Finished(number, operation.reached)
-        if isinstance(operation, Explore):
+        elif isinstance(operation, Explore):
             rest = set(operation.parts[1:]) & set(self.table.thin_parts())
             self._explore(sorted(rest), now)
-        if isinstance(operation, Introducing):
-            refusals = tuple(sorted(operation.refusals.items()))
-            if operation.answer is not None:
-                self._events.append(Answered(number, operation.answer))
-            return Finished(number, answers, operation.asked, operation.silent, refusals)
-        if not isinstance(operation, Storing):
-            return Finished(number, answers)
-        if isinstance(operation, Publish):
+        elif isinstance(operation, Publish):
             self._announcer.publications.spread(operation.record, operation.holders, now)
         elif isinstance(operation, Put):
             self._values.concluded(operation, now)
-        refusals = tuple(sorted(operation.refusals.items()))
-        return Finished(number, answers, operation.stored, operation.silent, refusals)
+        elif isinstance(operation, Introducing) and operation.answer is not None:
+            self._events.append(Answered(number, operation.answer))
+        self._events.append(operation.finished(number))
 
     # -- upkeep -----------------------------------------------------------------------
 
     def _keep_up(self, now: float) -> None:
         self._responder.store.expire(self._unix(now))
-        if not self._schedule.has(Publish):
+        if not self._runner.schedule.has(Publish):
             self._announcer.keep_up()
         for topic in self._announcer.publications.due(now):
             self._publish(topic, now)
         self._responder.values.expire(self._unix(now))
         for put in self._values.due(now, self._unix(now)):
-            self._begin(put, now)
+            self._runner.begin(put, now)
         if not len(self.table):
-            if self._bootstrap and not self._schedule.has(Join):
+            if self._bootstrap and not self._runner.schedule.has(Join):
                 self._join(now)
             return
         self._acquaintance.check(now)
@@ -542,23 +489,24 @@ class DhtCore:
         """
         if not parts:
             return
-        query = self._query(self._acquaintance.somewhere(parts), now, EXPLORE_WANT)
-        self._begin(Explore(self._sender, query, parts), now)
+        query = self._runner.query(
+            self._acquaintance.somewhere(parts), now, want=EXPLORE_WANT, paths=1
+        )
+        self._runner.begin(Explore(self._sender, query, parts), now)
 
     def _join(self, now: float) -> int:
-        return self._begin(Join(self._sender, self._query(self.id, now), self._bootstrap), now)
+        return self._runner.begin(
+            Join(self._sender, self._runner.query(self.id, now, paths=1), self._bootstrap), now
+        )
 
     def _publish(self, topic: bytes, now: float) -> int:
         unix = self._unix(now)
         record = self._announcer.publications.sign(topic, now, unix)
         self._responder.store.put(record, "127.0.0.1", unix)
-        return self._begin(self._storing(record, now, self._announcer.prove()), now)
+        return self._runner.begin(self._storing(record, now, self._announcer.prove()), now)
 
     def _storing(self, record: Announcement, now: float, prove: Prove | None = None) -> Publish:
-        query, patience = (
-            self._user_query(record.topic, now),
-            self._exchange.round_trips.patience,
-        )
+        query, patience = self._runner.query(record.topic, now), self._runner.patience
         return Publish(self._sender, query, record, prove, patience=patience)
 
     def _unix(self, now: float) -> float:

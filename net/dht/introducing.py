@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from net.dht.events import Finished
 from net.dht.messages import Arguments, Code, Contact, Found, Introduce, Introduced, Lookup
 from net.dht.operations import Operation, To
 from net.dht.query import Query
@@ -137,6 +138,11 @@ class Introducing(Operation):
                 self.silent += 1
             else:
                 self.refusals[code] += 1
+
+    def finished(self, number: int) -> Finished:
+        """Return how many were asked, and why there is no answer."""
+        answers, refusals = len(self.query.answerers()), tuple(sorted(self.refusals.items()))
+        return Finished(number, answers, self.asked, self.silent, refusals)
 
     def _add(self, contact: Contact | None, token: bytes, limit: int) -> None:
         key = b"" if contact is None else contact.id

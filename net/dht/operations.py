@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from feedlog.errors import DecodeError
 from net.addresses import Address
+from net.dht.events import Finished
 from net.dht.messages import (
     Announce,
     Arguments,
@@ -98,6 +99,10 @@ class Operation:
         """Return when `requests` should be asked again."""
         return self.query.next_timeout()
 
+    def finished(self, number: int) -> Finished:
+        """Return how it went."""
+        return Finished(number, len(self.query.answerers()))
+
 
 class Explore(Operation):
     """Crawls into the first of some parts of the id space; the others come after it."""
@@ -145,6 +150,10 @@ class Join(Operation):
         times = [p.asked + PING_AGAIN for p in self._silent.values() if p.attempts < MAX_PINGS]
         crawl = super().next_timeout()
         return min(times if crawl is None else [*times, crawl], default=None)
+
+    def finished(self, number: int) -> Finished:
+        """Return how many of the addresses were reached."""
+        return Finished(number, self.reached)
 
     def arrived(self, contact: Contact) -> None:
         """Take a bootstrap node that has proven its id."""
@@ -283,6 +292,11 @@ class Storing(Operation, ABC):
             requests.append(self._store(store, now))
         self.query.want = min(len(self._tried) + max(0, missing), MAX_TRIED)
         return requests + super().requests(now)
+
+    def finished(self, number: int) -> Finished:
+        """Return how many hold the record, and why the others do not."""
+        answers, refusals = len(self.query.answerers()), tuple(sorted(self.refusals.items()))
+        return Finished(number, answers, self.stored, self.silent, refusals)
 
     def _candidate(self) -> Contact | None:
         """Return who is to be asked next to hold the record."""

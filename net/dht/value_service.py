@@ -6,20 +6,16 @@ Must not know datagrams. Specified in docs/spec/dht.md, section 11.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
 
 from feedlog.keys import KeyPair
-from net.dht.exchange import Exchange
 from net.dht.hashing import value_topic
 from net.dht.kept_values import KeptValues
 from net.dht.messages import Code
-from net.dht.query import Query
+from net.dht.runner import Runner
 from net.dht.storage import RecordStore
 from net.dht.value_operations import Get, Put
 from net.dht.value_records import Value
-
-MakeQuery = Callable[[bytes, float], Query]
 
 
 class ValueService:
@@ -29,16 +25,14 @@ class ValueService:
         self,
         key_pair: KeyPair,
         store: RecordStore[Value],
-        exchange: Exchange,
+        runner: Runner,
         sender: bytes,
-        query: MakeQuery,
         rng: Random,
     ) -> None:
         self._key_pair = key_pair
         self._store = store
-        self._exchange = exchange
+        self._runner = runner
         self._sender = sender
-        self._query = query
         self._rng = rng
         self._kept = KeptValues(rng)
 
@@ -66,7 +60,7 @@ class ValueService:
     ) -> tuple[Get, Value | None]:
         """Return the operation that looks for a value, and the one that is held here."""
         topic = value_topic(public_key, salt)
-        get = Get(self._sender, self._query(topic, now))
+        get = Get(self._sender, self._runner.query(topic, now))
         held = next(iter(self._store.sample(topic, unix, 1, self._rng)), None)
         return get, held if held is not None and get.adopt(held, unix) else None
 
@@ -83,5 +77,5 @@ class ValueService:
         return [self._put(value, None, now) for value in renewed]
 
     def _put(self, value: Value, cas: int | None, now: float) -> Put:
-        query, patience = self._query(value.topic, now), self._exchange.round_trips.patience
+        query, patience = self._runner.query(value.topic, now), self._runner.patience
         return Put(self._sender, query, value, cas, patience=patience)

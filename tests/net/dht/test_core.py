@@ -286,7 +286,7 @@ def test_a_cancelled_operation_leaves_nothing_behind() -> None:
     network.run(network.now + 5)
     assert core.next_event() is None
     assert len(core._exchange) == 0
-    assert len(core._schedule) == 0
+    assert len(core._runner.schedule) == 0
 
 
 def test_many_operations_wait_their_turn() -> None:
@@ -294,7 +294,7 @@ def test_many_operations_wait_their_turn() -> None:
     nodes = network.build(4)
     core, address = nodes[1]
     numbers = [core.announce(network.rng.randbytes(20), [HERE], network.now) for _ in range(100)]
-    assert len(core._schedule.numbers()) <= MAX_OPERATIONS
+    assert len(core._runner.schedule.numbers()) <= MAX_OPERATIONS
     core.cancel(numbers[50], network.now)
     network.pump(address)
     network.run(network.now + 30)

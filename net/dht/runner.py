@@ -1,0 +1,77 @@
+"""Runs the operations of one node: sends what they ask for, until they are done.
+
+Invariant: an operation that has begun ends with one call of `concluded`, unless it was
+cancelled before; what is silent or lied in one crawl is asked last in the next.
+Must not know what operations are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from net.dht.exchange import Exchange
+from net.dht.introducing import INTRODUCE_TIMEOUT
+from net.dht.messages import Introduce, Introduced
+from net.dht.operations import Operation
+from net.dht.query import PATHS, WANT, Query
+from net.dht.routing import Table
+from net.dht.schedule import Schedule
+from net.dht.suspects import Suspects
+
+Concluded = Callable[[int, Operation, float], None]
+
+
+class Runner:
+    """The operations that run and wait, and the means that they share."""
+
+    def __init__(
+        self, exchange: Exchange, table: Table, suspects: Suspects, concluded: Concluded
+    ) -> None:
+        self.schedule = Schedule()
+        self._exchange = exchange
+        self._table = table
+        self._suspects = suspects
+        self._concluded = concluded
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which an answer need not be waited for."""
+        return self._exchange.round_trips.patience
+
+    def query(self, target: bytes, now: float, *, want: int = WANT, paths: int = PATHS) -> Query:
+        """Return a crawl towards a target, which gets its contacts when it begins."""
+        suspects = self._suspects.at(now)
+        return Query(target, want=want, paths=paths, patience=self.patience, suspects=suspects)
+
+    def begin(self, operation: Operation, now: float) -> int:
+        """Run an operation, now or in its turn; returns its number."""
+        number = self.schedule.add(operation)
+        self.resume(now)
+        return number
+
+    def cancel(self, number: int, now: float) -> None:
+        """Forget an operation."""
+        self.schedule.remove(number)
+        self.resume(now)
+
+    def resume(self, now: float) -> None:
+        """Begin what waits and may run."""
+        while (ready := self.schedule.start(alone=not len(self._table))) is not None:
+            number, operation = ready
+            operation.query.start(self._table.near(operation.target))
+            self.advance(number, now)
+
+    def advance(self, number: int, now: float) -> None:
+        """Send what an operation wants to send; conclude it if it is done."""
+        operation = self.schedule.get(number)
+        if operation is None:
+            return
+        for address, contact, arguments in operation.requests(now):
+            timeout = INTRODUCE_TIMEOUT if isinstance(arguments, Introduce | Introduced) else None
+            self._exchange.ask(address, arguments, contact, now, operation=number, timeout=timeout)
+        if operation.done:
+            self.schedule.remove(number)
+            for suspect in [*operation.query.liars(), *operation.query.silent()]:
+                self._suspects.add(suspect.address, now)
+            self._concluded(number, operation, now)
+            self.resume(now)

@@ -1,0 +1,77 @@
+"""How operations run: what they send, how they end, and what the next ones know of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from net.dht.exchange import Exchange
+from net.dht.messages import Contact
+from net.dht.operations import Operation, Search
+from net.dht.routing import Table
+from net.dht.runner import Runner
+from net.dht.suspects import Suspects
+from tests.reference.dht_network import address_of
+
+ME, TARGET = b"\x01" * 20, bytes(20)
+
+
+class World:
+    def __init__(self, contacts: int) -> None:
+        self.table = Table(ME)
+        self.contacts = [Contact(bytes([n]) * 20, address_of(n)) for n in range(2, contacts + 2)]
+        for contact in self.contacts:
+            self.table.add(contact, 0.0)
+        self.exchange = Exchange(Random(1), Counter())
+        self.suspects = Suspects()
+        self.over: list[tuple[int, Operation]] = []
+        self.runner = Runner(
+            self.exchange, self.table, self.suspects, lambda n, o, _: self.over.append((n, o))
+        )
+
+    def search(self) -> int:
+        return self.runner.begin(Search(ME, self.runner.query(TARGET, 0.0)), 0.0)
+
+
+@pytest.fixture
+def world() -> World:
+    return World(6)
+
+
+def test_a_crawl_begins_with_the_contacts_of_the_table(world: World) -> None:
+    world.search()
+    asked = [address for _, address in world.exchange.datagrams_to_send()]
+    assert asked == [contact.address for contact in world.contacts[:4]]
+
+
+def test_with_nobody_to_ask_it_ends_at_once() -> None:
+    world = World(0)
+    number = world.search()
+    assert [ended for ended, _ in world.over] == [number]
+
+
+def test_who_was_silent_is_suspected(world: World) -> None:
+    number = world.search()
+    now = 0.0
+    while not world.over:
+        now += world.runner.patience
+        for call in world.exchange.expire(now):
+            operation = world.runner.schedule.get(number)
+            if operation is not None:
+                operation.failed(call.contact, call.arguments)
+        world.runner.advance(number, now)
+        assert now < 60.0
+    silent = {contact.address for contact in world.contacts}
+    assert world.suspects.at(now) == silent
+    world.runner.advance(number, now)
+    assert len(world.over) == 1
+
+
+def test_one_that_is_cancelled_concludes_nothing(world: World) -> None:
+    number = world.search()
+    world.runner.cancel(number, 0.0)
+    world.runner.advance(number, 9.0)
+    assert world.over == []
+    assert len(world.runner.schedule) == 0
