@@ -36,6 +36,7 @@ from feedlog.purge import PurgedStorage, purge
 from feedlog.ranges import Ranges
 from feedlog.replica import Replica
 from feedlog.snapshot import Snapshot
+from feedlog.staged import Staging
 from feedlog.storage import Storage, Writer
 from feedlog.user_data import UserData
 from feedlog.view import READ_AHEAD
@@ -70,9 +71,18 @@ class Feed(Replica):
         manifest: Manifest | None,
         signers: tuple[KeyPair, ...],
         cipher: BlockCipher | None,
+        staging: Staging,
         read_only: bool,
     ) -> None:
-        super().__init__(storage, log, key, manifest=manifest, cipher=cipher, read_only=read_only)
+        super().__init__(
+            storage,
+            log,
+            key,
+            manifest=manifest,
+            cipher=cipher,
+            staging=staging,
+            read_only=read_only,
+        )
         self._signers = signers
         self._tail: _Tail | None = None
         self._base = log.number << layout.PLACE_BITS
@@ -96,7 +106,7 @@ class Feed(Replica):
         """
         if isinstance(index, int) and 0 <= index < _PLACES - 1:
             if self._staging.batches:
-                staged = self._staging.block(index)
+                staged = self._waiting(index)
                 if staged is not None:
                     return self._cipher.decrypt(index, staged) if self._cipher else staged
             key = (self._base | index + 1).to_bytes(layout.KEY_SIZE, "big")
@@ -209,6 +219,7 @@ class Feed(Replica):
         Readers follow the fork when they see it. Raises as `extend` does, and
         `ValueError` for a length that the feed does not have.
         """
+        self.flush()
         with self._storage.write() as writer:
             manifest, tail = self._writing(writer)
             if not 0 <= length <= tail.roots.length:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Protocol
 
 from feedlog import flat_tree, layout
@@ -174,6 +175,7 @@ class Log:
         Returns False, with nothing stored, where a stored node differs.
         """
         columns: dict[int, dict[int, TreeNode]] = {}
+        complete: list[range] = []
         for index, node in nodes.items():
             width = ~index & (index + 1)
             block, level = (index + width - 1) >> 1, width.bit_length() - 1
@@ -189,9 +191,10 @@ class Log:
             for block in stored:
                 columns.setdefault(block, {}).update(enumerate(run.column(block)))
             for start, stop in Ranges([(run.start, run.stop)]).minus(Ranges.of(stored)).pairs:
-                for block in range(start, stop):
-                    columns.pop(block, None)
+                complete.append(range(start, stop))
                 items += self._complete(run, start, [blocks[at] for at in range(start, stop)])
+        for block in chain.from_iterable(complete):
+            columns.pop(block, None)  # a run inside of this one has fewer of its nodes
         for block, levels in columns.items():
             key = layout.record_key(self.number, block)
             value = writer.get(key)

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from feedlog import catalog, flat_tree
-from feedlog.apply import apply
+from feedlog.apply import apply, raise_conflict
 from feedlog.encryption import BlockCipher
-from feedlog.errors import BlockMissing, ForkConflict, NotWritable
+from feedlog.errors import BlockMissing, ForkConflict, NotWritable, StoreError
 from feedlog.flat_tree import NodeIndex
 from feedlog.head import Head
 from feedlog.log import Log
@@ -41,12 +42,15 @@ class Replica(View):
         *,
         manifest: Manifest | None,
         cipher: BlockCipher | None,
+        staging: Staging,
         read_only: bool,
     ) -> None:
         super().__init__(key, log, manifest, cipher)
         self._storage = storage
         self._read_only = read_only
-        self._staging = Staging(log, key)
+        self._staging = staging
+        self._sound: int | None = None
+        """A commit in which there was no evidence against the writer."""
         self._seen: tuple[int, tuple[Head | None, int]] | None = None
         """The head and byte length as of a commit; a later one may have changed them."""
         self._observers: list[Callable[[], None]] = []
@@ -73,8 +77,14 @@ class Replica(View):
     def _latest(self) -> Head | None:
         seen = self._seen
         if seen is None or seen[0] != self._storage.generation():
-            return super()._latest()
+            with self._proving() as reader:  # what waits does not change the head
+                return self._state(reader)[0]
         return seen[1][0]
+
+    def _waiting(self, index: int) -> bytes | None:
+        """Return a block that waits to be stored, unless the feed has left its fork."""
+        head = self._latest()
+        return self._staging.block(head.fork, index) if head else None
 
     @property
     def generation(self) -> int:
@@ -86,10 +96,11 @@ class Replica(View):
         with self._proving() as reader:
             head, _ = self._state(reader)
             stored = self._log.have.ranges(reader, head.length if head else 0)
-        if not waiting:
-            return stored
-        staged = ((index, index + 1) for batch in waiting for index in batch.blocks)
-        return Ranges([*stored.pairs, *staged])
+        pairs = list(stored.pairs)
+        for batch in waiting:
+            if head and batch.fork == head.fork:
+                pairs += [(index, index + 1) for index in tuple(batch.blocks)]
+        return Ranges(pairs) if waiting else stored
 
     def _refuse_read_only(self) -> None:
         if self._read_only:
@@ -132,9 +143,11 @@ class Replica(View):
 
         Made for many small proofs of blocks below the present head: they wait in
         memory, where this object's reads find them, until `flush` writes all in one
-        transaction. Any read but that of a single block flushes, as do `apply`, closing the
-        store, and 8 MiB that wait. Other proofs are applied at once.
+        transaction. Any read but that of a single block flushes, as do `apply`, a
+        transaction of the store, closing it, and 8 MiB that wait. Other proofs are
+        applied at once. Raises as `apply` does.
         """
+        losses = self._staging.losses
         question, head = proof.question, self._latest()
         if (
             head is None
@@ -145,9 +158,11 @@ class Replica(View):
         ):
             return self.apply(proof)
         self._refuse_read_only()
-        trusted = Trusted(self._node, question)
+        self._refuse_conflict(head.fork)
+        trusted = Trusted(partial(self._node, head.fork), question)
         verified = verify(self.key, proof, manifest=self.manifest, trusted=trusted)
-        self._staging.add(verified)
+        if not self._staging.add(verified, losses):
+            raise StoreError("what the proof may build on could not be written")
         if self._staging.full:
             self.flush()
         self._changed()
@@ -171,14 +186,26 @@ class Replica(View):
     def flush(self) -> None:
         """Write what `accept` has left waiting; what cannot be written is forgotten.
 
-        Raises `StoreError`, or `ForkConflict` for a feed with contradicting heads.
+        Raises `StoreError` where the disk refuses; observers are called then as well.
         """
         if self._staging.batches:
-            self._staging.flush(self._storage)
+            try:
+                self._staging.flush(self._storage)
+            except BaseException:
+                self._changed()
+                raise
 
-    def _node(self, index: NodeIndex) -> TreeNode | None:
+    def _refuse_conflict(self, fork: int) -> None:
+        """Raise `ForkConflict` where there is evidence, as far as a new commit may have some."""
+        if self._sound is not None and self._seen is not None and self._sound == self._seen[0]:
+            return
+        with self._proving() as reader:
+            raise_conflict(reader, self._log.number, fork)
+            self._sound = reader.generation
+
+    def _node(self, fork: int, index: NodeIndex) -> TreeNode | None:
         """Return a node that is stored, or will be."""
-        node = self._staging.known.get(index)
+        node = self._staging.node(fork, index)
         if node is None:
             node = self._log.find_nodes(self._storage, (index,)).get(index)
         return node
@@ -190,31 +217,32 @@ class Replica(View):
         `anchors` to the other side's `prove`, with `since` = this feed's length.
         Blocks past that length have none. Nodes that were come by lately count first.
         """
-        length = self.length
+        head = self._latest()
+        fork, length = (head.fork, head.length) if head else (0, 0)
         edges = {
             edge
             for start, stop in Ranges.of(blocks).pairs
             if start < length
             for edge in (start, min(stop, length) - 1)
         }
-        found = {self._lowest(edge, length) for edge in edges}
+        found = {self._lowest(fork, length, edge) for edge in edges}
         return sorted(index for index in found if index is not None)
 
-    def _lowest(self, block: int, length: int) -> NodeIndex | None:
+    def _lowest(self, fork: int, length: int, block: int) -> NodeIndex | None:
         """Return the lowest node above a block that is known, below its root."""
         start, stop = flat_tree.root_span(length, block)
         levels = range((stop - start).bit_length() - 1)  # the root itself is known anyway
         path = [NodeIndex((block >> level << level + 1) + (1 << level) - 1) for level in levels]
-        known = self._staging.known
+        staging = self._staging
         for index in path:
-            if index in known:
+            if staging.node(fork, index):
                 return index
-        return next((index for index in path if self._node(index)), None)
+        return next((index for index in path if self._node(fork, index)), None)
 
     @property
     def conflict(self) -> ForkConflict | None:
         """The evidence that the writer contradicted itself in the present fork, if there is any."""
-        with self._reading() as reader:
+        with self._proving() as reader:
             head, _ = self._state(reader)
             evidence = catalog.load_evidence(reader, self._log.number)
             if evidence is None or (head is not None and evidence.fork < head.fork):

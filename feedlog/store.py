@@ -11,7 +11,7 @@ Knows which feeds there are. Must not know what is in them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,7 @@ from feedlog.log import Log
 from feedlog.manifest import Manifest
 from feedlog.memory_storage import MemoryStorage
 from feedlog.namespace import FeedInfo, Namespace
+from feedlog.staged import Staging
 from feedlog.storage import Reader, Storage
 
 
@@ -70,6 +71,8 @@ class Store:
         self._storage = storage
         self._read_only = read_only
         self._feeds: dict[int, Feed] = {}
+        self._stagings: dict[int, Staging] = {}
+        """What waits to be written of a feed, whichever of its objects accepted it."""
         self._unused = 1
         try:
             self._secret = self._load_secret()
@@ -192,13 +195,18 @@ class Store:
             pair for pair in candidates if manifest and pair.public_key in manifest.signers
         )
         cipher = BlockCipher(meta.key, meta.encryption_key) if meta.encryption_key else None
+        log = Log(number, dense=meta.dense)
+        staging = self._stagings.get(number)
+        if staging is None or staging.key != meta.key:
+            staging = self._stagings[number] = Staging(log, meta.key)
         return Feed(
             self._storage,
-            Log(number, dense=meta.dense),
+            log,
             meta.key,
             manifest=manifest,
             signers=signers,
             cipher=cipher,
+            staging=staging,
             read_only=self._read_only,
         )
 
@@ -254,6 +262,7 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """Make all changes inside the block one: to any feeds of the store, all or none."""
         self._refuse_read_only()
+        self._flush()
         with self._storage.write():
             yield
 
@@ -266,10 +275,15 @@ class Store:
     def close(self) -> None:
         """Release the store; its feeds raise `StoreError` from now on."""
         try:
-            for feed in self._feeds.values():
-                feed.flush()
+            self._flush()
         finally:
             self._storage.close()
+
+    def _flush(self) -> None:
+        """Write what waits of any feed: of all that can be, also where one cannot."""
+        with ExitStack() as every:
+            for feed in tuple(self._feeds.values()):
+                every.callback(feed.flush)
 
     def __enter__(self) -> Self:
         """Use as a context manager."""
