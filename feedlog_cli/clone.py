@@ -14,12 +14,11 @@ from feedlog_cli.network import (
     download,
     explaining,
     following,
-    require_bootstrap,
     visiting,
 )
 from feedlog_cli.options import Bootstrap, FeedKey, Json, StorePath, Timeout
 from feedlog_cli.output import plural, say, say_json, size
-from feedlog_cli.places import open_store, parse_key
+from feedlog_cli.places import check_addresses, open_store, parse_key
 from feedlog_cli.progress import bar
 from feedlog_cli.running import run_to_end
 from feedlog_cli.share import contents_key
@@ -39,10 +38,11 @@ def clone(
     """Download a feed; a published directory comes with its contents.
 
     What is here already is not fetched again, so an interrupted clone goes on where it was.
-    The store can serve the copy with `feedlog share`.
+    The store can serve the copy with `feedlog share`. Without --bootstrap it looks on the
+    local network.
     """
     wanted = parse_key(key)
-    addresses = require_bootstrap(bootstrap)
+    addresses = check_addresses(bootstrap)
     with open_store(store, create=True) as opened:
         clones = run_to_end(fetch(opened, wanted, span, addresses, timeout))
     if as_json:

@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import asynccontextmanager, contextmanager
 
 from feedlog import Store
-from feedlog_cli.errors import CommandError, UsageError
+from feedlog_cli.errors import CommandError
 from feedlog_cli.output import note, plural, printable
-from feedlog_cli.places import check_addresses
 from feedlog_cli.trie_hints import EXTENSION, TrieHints
 from net import DeadlineError, NetError, Node, Remote
 
@@ -24,16 +23,6 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is shared is for everybody who has i
 
 WATCH_INTERVAL = 0.1
 """Seconds between two looks at what became of attempts to find peers."""
-
-
-def require_bootstrap(addresses: list[str] | None) -> list[str]:
-    """Return the bootstrap addresses; without any a search would find nobody."""
-    if not addresses:
-        raise UsageError(
-            "give the address of a DHT node: --bootstrap HOST:PORT, or FEEDLOG_BOOTSTRAP; "
-            "`feedlog dht` runs one"
-        )
-    return check_addresses(addresses)
 
 
 @asynccontextmanager
@@ -51,7 +40,8 @@ async def serving(
 async def visiting(store: Store, bootstrap: list[str]) -> AsyncIterator[Node]:
     """Run a node for one errand: others shall not count on it when it is gone again.
 
-    Raises `NetError` at once when no bootstrap node answers.
+    Without bootstrap nodes it knows those on the local network. Raises `NetError` at once
+    when there are bootstrap nodes and none answers.
     """
     node = Node(store, bootstrap=bootstrap, ephemeral=True)
     node.extension(EXTENSION, TrieHints())
@@ -113,9 +103,10 @@ def explaining(remote: Remote, bootstrap: list[str], seconds: float) -> Iterator
     except DeadlineError as error:
         if remote.status().peers or any("no announcement" not in one for one in remote.attempts):
             raise
+        through = ", ".join(bootstrap) or "the local network; --bootstrap HOST:PORT asks further"
         raise CommandError(
             f"nobody announces {remote.feed.id}: asked {plural(remote.searches, 'time')} "
-            f"in {seconds:g} s, through {', '.join(bootstrap)}"
+            f"in {seconds:g} s, through {through}"
         ) from error
 
 

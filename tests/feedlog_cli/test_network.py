@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import pytest
-
-from feedlog_cli.errors import UsageError
-from feedlog_cli.network import for_people, require_bootstrap
+from feedlog_cli.network import for_people
 
 
 def test_remarks_are_for_people() -> None:
@@ -13,11 +10,3 @@ def test_remarks_are_for_people() -> None:
     assert for_people("ab12cd34 left: proof") == refused
     assert for_people("ab12cd34 left: proof of ab12cd34: node 7 differs") == refused
     assert for_people("ab12cd34 left: \x1b[2J") == "ab12cd34 left: \\x1b[2J"
-
-
-def test_a_search_needs_somewhere_to_start() -> None:
-    nowhere: list[list[str] | None] = [None, []]
-    for nothing in nowhere:
-        with pytest.raises(UsageError, match="give the address of a DHT node"):
-            require_bootstrap(nothing)
-    assert require_bootstrap(["127.0.0.1:1"]) == ["127.0.0.1:1"]

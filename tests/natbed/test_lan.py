@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from feedlog import Store
 from tests.natbed.bed import NatBed, run
+from tests.reference.command_line import COMMAND
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -30,3 +32,25 @@ def test_a_feed_is_read_over_the_fence(worker_id: str) -> None:
                 said, _ = reader.communicate()
             sharer.communicate()
         assert said == "over the fence\n"
+
+
+def test_the_command_clones_over_the_fence(worker_id: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "here") as store:
+        feed = store.feed("news")
+        feed.extend([b"one", b"two"])
+        key = feed.id
+    with NatBed(f"lac{os.getpid()}{worker_id[:4]}") as bed:
+        for host in ("h1", "l1"):
+            run(*bed.command(host, "ip", "route", "del", "default"))
+        share = (*COMMAND, "share", "--store", str(tmp_path / "here"), "--json")
+        with subprocess.Popen(
+            bed.command("h1", *share), cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as sharer:
+            assert sharer.stdout is not None
+            assert sharer.stdout.readline()
+            there = str(tmp_path / "there")
+            run(*bed.command("l1", *COMMAND, "clone", key, "--store", there))
+            sharer.terminate()
+            sharer.communicate()
+    with Store(tmp_path / "there") as store:
+        assert list(store.feed(key=feed.key)) == [b"one", b"two"]
