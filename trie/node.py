@@ -189,6 +189,8 @@ def varint(number: int) -> bytes:
     """Return an integer in base 128, low digits first."""
     if number < 0x80:
         return _ONE_BYTE[number]
+    if number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

@@ -153,11 +153,29 @@ class _Merge:
         else:
             rows.append(row)
 
-    def _emit(self, leader: int, *, whole: bool = False) -> int:
+    def _emit(self, leader: int) -> int:
         """Append a leader's block, and before it the chunks of its value; return its index."""
-        block, rows = self._heads[leader], self._rows[leader]
-        if whole or block is None:
-            block = self._head(leader, whole=whole)
+        head = self._heads[leader]
+        if head is None:
+            kind, inline, run = self._contents(leader)
+            index = self._start + len(self.blocks)
+            key = self._changes[leader][1]
+            head = node_format.encode_head(index, kind, 0, key, inline, run)
+        return self._append(leader, head)
+
+    def root(self, leader: int) -> Node:
+        """Append the last block; return its node."""
+        path, key, _ = self._changes[leader]
+        kind, inline, run = self._contents(leader)
+        span = len(self.blocks) + 1
+        head = node_format.encode_head(self._start + span - 1, kind, span, key, inline, run)
+        index = self._append(leader, head)
+        root = Node(index, self.blocks[-1], kind, span, key, inline, run, len(head)).place(path)
+        root.adopt((self._rows[leader] or [])[::-1])
+        return root
+
+    def _append(self, leader: int, block: bytes) -> int:
+        rows = self._rows[leader]
         index = self._start + len(self.blocks)
         if rows:
             block = node_format.encode_rows(index, block, rows[::-1])
@@ -170,31 +188,17 @@ class _Merge:
         self.blocks.append(block)
         return index
 
-    def _head(self, leader: int, *, whole: bool) -> bytes:
-        """Return all of a block but its rows, having appended the chunks of its value."""
-        _, key, value = self._changes[leader]
-        kind, inline, run = DELETE, b"", _NO_RUN
-        if isinstance(value, bytes):
-            kind, inline = PUT, value
-            if len(value) > node_format.MAX_INLINE_SIZE:
-                kind, inline, run = PUT_CHUNKS, b"", self._chunks(value)
-        elif value is not None:
-            kind, run = PUT_CHUNKS, value
-        span = len(self.blocks) + 1 if whole else 0
-        index = self._start + len(self.blocks)
-        return node_format.encode_head(index, kind, span, key, inline, run)
-
-    def _chunks(self, value: bytes) -> Run:
-        """Append a long value; return where it is."""
+    def _contents(self, leader: int) -> tuple[int, bytes, Run]:
+        """Return a node's kind, inline value and run, having appended the chunks of the value."""
+        value = self._changes[leader][2]
+        if value is None:
+            return DELETE, b"", _NO_RUN
+        if not isinstance(value, bytes):
+            return PUT_CHUNKS, b"", value
+        if len(value) <= node_format.MAX_INLINE_SIZE:
+            return PUT, value, _NO_RUN
         run = self._start + len(self.blocks), len(value)
         for at in range(0, len(value), node_format.CHUNK_SIZE):
             piece = value[at : at + node_format.CHUNK_SIZE]
             self.blocks.append(node_format.encode_chunk(piece))
-        return run
-
-    def root(self, leader: int) -> Node:
-        """Write the last block; return its node."""
-        index = self._emit(leader, whole=True)
-        root = node_format.decode(index, self.blocks[-1]).place(self._paths[leader])
-        root.adopt((self._rows[leader] or [])[::-1])
-        return root
+        return PUT_CHUNKS, b"", run
