@@ -39,7 +39,7 @@ WIDTH = 4
 SOFT_TIMEOUT = 0.4
 """Seconds after which a request holds no place, if nothing else is said."""
 
-PATHS = 3
+PATHS = 4
 """Ways to a target that share no answer."""
 
 PATH_WANT = 3

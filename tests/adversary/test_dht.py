@@ -351,3 +351,38 @@ def test_an_id_without_its_key_enters_no_table() -> None:
     network.run(network.now + 5)
     for core, _ in nodes:
         assert thief.claimed not in core.table
+
+
+def ring(network: Network, count: int) -> Lie:
+    """Returns a lie: naming only nodes that are alive, in areas of their own, in the same pay,
+    and closer to whatever is asked for than everybody else."""
+    members = [address_of(10**6 + 256 * n) for n in range(count)]
+
+    def lie(liar: Liar, request: Request, address: Address) -> bytes:
+        assert isinstance(request.arguments, Lookup)
+        point = int.from_bytes(request.arguments.topic, "big")
+        contacts = [Contact((point ^ n).to_bytes(20, "big"), m) for n, m in enumerate(members, 1)]
+        return liar.found(request, address, contacts, [])
+
+    class Member(Liar):
+        """Answers under whatever id it was named."""
+
+        def found(
+            self, request: Request, address: Address, nodes: list[Contact], records: list[bytes]
+        ) -> bytes:
+            assert isinstance(request.arguments, Lookup)
+            me = next(place for place, party in self.network.parties.items() if party is self)
+            named = next(contact.id for contact in nodes if contact.address == me)
+            body = Found(named, bytes(8), pack_contacts(nodes), b"", records)
+            return encode_response(request.message_id, address, body)
+
+    for place in members:
+        network.place(Member(network, lie), place)
+    return lie
+
+
+def test_a_ring_of_liars_in_areas_of_their_own_surrounds_few() -> None:
+    """On one path nearly all would be lost."""
+    network = Network(10)
+    nodes = build(network, 45, 5, [ring(network, 20)])
+    assert success(network, nodes, 20) >= 18

@@ -183,12 +183,12 @@ def eclipsed(seed: int, paths: int) -> tuple[int, int]:
     return len(set(query.chosen()) & set(honest)), len(world.asked)
 
 
-def test_a_ring_of_liars_around_the_target_hides_it_from_one_path_but_seldom_from_three() -> None:
+def test_a_ring_of_liars_around_the_target_hides_it_from_one_path_but_not_from_all() -> None:
     one = [eclipsed(seed, 1)[0] for seed in range(40)]
-    three = [eclipsed(seed, PATHS)[0] for seed in range(40)]
+    several = [eclipsed(seed, PATHS)[0] for seed in range(40)]
     assert sum(found == 0 for found in one) >= 20
-    assert sum(found == 0 for found in three) <= 6
-    assert sum(found >= PATH_HOLDERS for found in three) >= 30
+    assert sum(found == 0 for found in several) <= 2
+    assert sum(found >= PATH_HOLDERS for found in several) >= 36
     assert max(eclipsed(seed, PATHS)[1] for seed in range(40)) <= MAX_REQUESTS
 
 
