@@ -7,7 +7,7 @@ python -m tests.natbed.member          prints READY
 ["start", [bootstrap], port, options]    a node that connects
 ["connect", key, seconds]                what came of it: way, milliseconds, or error
 ["talk after", pause, seconds]           a message there and back on the last stream
-["nat"]   ["stop"]
+["nat"]   ["way"]   ["look every", seconds]   ["stop"]
 """
 
 from __future__ import annotations
@@ -93,6 +93,15 @@ class Member:
     async def talk_after(self, pause: float, seconds: float) -> bool:
         await asyncio.sleep(pause)
         return await self.talk(seconds)
+
+    def look_every(self, seconds: float) -> None:
+        """Look for a direct way that often."""
+        assert self.nodes[0]._parts is not None
+        self.nodes[0]._parts.reach.upgrades._pauses = (seconds,)
+
+    def way(self) -> str:
+        assert self.stream is not None
+        return self.stream.description
 
     def nat(self) -> str:
         return self.nodes[0].nat.kind.name

@@ -1,28 +1,51 @@
-"""A stream that begins over a relay, because no UDP passes, and goes on through a hole when it does."""
+"""A QUIC connection survives that either end gets another address, and says nothing meanwhile."""
 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+import subprocess
+import sys
+from pathlib import Path
 
-from tests.natbed.bed import NatBed
-from tests.natbed.members import Members
+from tests.natbed.bed import NatBed, run
+
+ROOT = Path(__file__).parent.parent.parent
 
 
-def test_from_a_relay_to_a_punched_way() -> None:
-    with ExitStack() as stack:
-        bed = stack.enter_context(NatBed(f"mv{os.getpid()}"))
-        members = Members(bed, stack, relay=True)
-        key = members.listen(members.place(2, "cone"))
-        members.on("srv").ask("places", key)
-        near = members.place(1, "blocked")
-        found = members.connect(near, key)
-        assert found["way"].startswith("relay "), found
-        assert found["carried"]
+def start(bed: NatBed, host: str, *arguments: str) -> subprocess.Popen[str]:
+    command = bed.command(host, sys.executable, "-m", "tests.natbed.mover", *arguments)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
-        bed.set_router(1, "cone")  # the laptop is in another network now
-        near.ask("look every", 1.0)
-        while near.ask("way").startswith("relay "):
-            assert near.ask("talk after", 0.2, 20.0)
-        assert near.ask("way").startswith("punched quic ")
-        assert near.ask("talk after", 0.0, 20.0)
+
+def move(bed: NatBed, host: str, old: str, new: str) -> None:
+    run(*bed.command(host, "ip", "addr", "del", f"{old}/24", "dev", "lan"))
+    run(*bed.command(host, "ip", "addr", "add", f"{new}/24", "dev", "lan"))
+
+
+def say(visitor: subprocess.Popen[str], word: str) -> str:
+    assert visitor.stdin is not None
+    assert visitor.stdout is not None
+    visitor.stdin.write(f"{word}\n")
+    visitor.stdin.flush()
+    return visitor.stdout.readline().strip()
+
+
+def test_both_ends_may_move(worker_id: str) -> None:
+    with (
+        NatBed(f"mov{os.getpid()}{worker_id[:4]}") as bed,
+        start(bed, "h1", "serve") as server,
+    ):
+        assert server.stdout is not None
+        assert server.stdout.readline() == "there\n"
+        with start(bed, "l1", "visit", "192.168.1.2") as visitor:
+            assert say(visitor, "one") == "heard one by quic 192.168.1.2:4900"
+            move(bed, "l1", "192.168.1.3", "192.168.1.33")
+            assert say(visitor, "two") == "heard two by quic 192.168.1.2:4900"
+            move(bed, "h1", "192.168.1.2", "192.168.1.22")
+            assert say(visitor, "three") == "heard three by quic 192.168.1.22:4900"
+            move(bed, "h1", "192.168.1.22", "192.168.1.2")
+            assert say(visitor, "four") == "heard four by quic 192.168.1.2:4900"
+            assert visitor.communicate()[0] == ""
+        server.communicate()
