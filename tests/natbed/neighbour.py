@@ -13,8 +13,6 @@ from feedlog import Store
 from net import Node
 from net.lan.discovery import LanDiscovery
 
-EVERYWHERE = "0.0.0.0"
-
 
 async def share(node: Node, store: Store) -> None:
     feed = store.feed("news")
@@ -29,15 +27,15 @@ async def read(node: Node, key: bytes) -> None:
     print((await remote.get(0, timeout=20)).decode(), flush=True)
 
 
-async def main() -> None:
+async def main(host: str, word: str) -> None:
     with Store.memory() as store:
-        lan = LanDiscovery(store.key_pair("node"), [EVERYWHERE])
+        lan = LanDiscovery(store.key_pair("node"), [host])
         await lan.start()
-        async with Node(store, discovery=lan, host=EVERYWHERE) as node:
-            if sys.argv[1] == "share":
+        async with Node(store, discovery=lan, host=host) as node:
+            if word == "share":
                 await share(node, store)
             else:
-                await read(node, bytes.fromhex(sys.argv[2]))
+                await read(node, bytes.fromhex(sys.argv[3]))
 
 
-asyncio.run(main())
+asyncio.run(main(*sys.argv[1:3]))

@@ -21,17 +21,30 @@ def neighbour(bed: NatBed, host: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def read_over_the_fence(bed: NatBed, where: str) -> str:
+    with neighbour(bed, "h1", where, "share") as sharer:
+        assert sharer.stdout is not None
+        key = sharer.stdout.readline().strip()
+        with neighbour(bed, "l1", where, "read", key) as reader:
+            said, _ = reader.communicate()
+        sharer.communicate()
+    return said
+
+
 def test_a_feed_is_read_over_the_fence(worker_id: str) -> None:
     with NatBed(f"lan{os.getpid()}{worker_id[:4]}") as bed:
         for host in ("h1", "l1"):
             run(*bed.command(host, "ip", "route", "del", "default"))
-        with neighbour(bed, "h1", "share") as sharer:
-            assert sharer.stdout is not None
-            key = sharer.stdout.readline().strip()
-            with neighbour(bed, "l1", "read", key) as reader:
-                said, _ = reader.communicate()
-            sharer.communicate()
-        assert said == "over the fence\n"
+        assert read_over_the_fence(bed, "0.0.0.0") == "over the fence\n"
+
+
+def test_ipv6_alone_will_do(worker_id: str) -> None:
+    with NatBed(f"la6{os.getpid()}{worker_id[:4]}") as bed:
+        for number, host in enumerate(("h1", "l1"), 2):
+            run(*bed.command(host, "ip", "-4", "addr", "flush", "dev", "lan"))
+            six = f"fd77::{number}/64"
+            run(*bed.command(host, "ip", "addr", "add", six, "dev", "lan", "nodad"))
+        assert read_over_the_fence(bed, "::") == "over the fence\n"
 
 
 def test_the_command_clones_over_the_fence(worker_id: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import subprocess
 
 import pytest
 
@@ -39,7 +40,6 @@ def test_all_interfaces_include_loopback() -> None:
         assert "lo" in sock.interfaces
         sock.send([b"a"])
         assert b"a" in receive(sock)
-        assert not sock.refresh()
     finally:
         sock.close()
 
@@ -68,3 +68,20 @@ def test_one_family_may_fail() -> None:
     sockets, failures = open_sockets(["203.0.113.254", "127.0.0.1"], groups(network_key(b"x")))
     assert len(sockets) == len(failures) == 1
     sockets[0].close()
+
+
+def test_interfaces_that_come_and_go() -> None:
+    """Needs root, as the test bed of real routers does."""
+    group, _ = groups(network_key(os.urandom(8)))
+    name = f"fl{os.getpid()}"
+    sock = MulticastSocket("0.0.0.0", group)
+    try:
+        link = ("ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}p")
+        subprocess.run(link, check=True)
+        assert sock.refresh()
+        assert {name, f"{name}p"} <= set(sock.interfaces)
+        subprocess.run(("ip", "link", "del", name), check=True)
+        sock.refresh()
+        assert name not in sock.interfaces
+    finally:
+        sock.close()
