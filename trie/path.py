@@ -118,7 +118,10 @@ class Paths:
 
     def paths(self, keys: Iterable[bytes]) -> list[bytes]:
         """Return the paths of many keys."""
-        return list(map(self._make, keys))
+        if self.ordered:
+            return list(map(self._make, keys))
+        join, component = b"".join, self._component
+        return [join(map(component, key.split(SEPARATOR))) + END for key in keys]
 
     def _make(self, key: bytes) -> bytes:
         if self.ordered:

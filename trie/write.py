@@ -127,7 +127,8 @@ class _Merge:
         `last` completes the subtrees; `old` is what the old trie has in that row besides.
         """
         subtrees.append(last)
-        keys, paths = self._keys, self._paths
+        keys, paths, heads, rows = self._keys, self._paths, self._heads, self._rows
+        blocks, start = self.blocks, self._start
         leader = max(subtrees, key=keys.__getitem__)
         bitmap, below = (old.bitmap, old.below) if old else (0, 0)
         pointers = list(old.pointers) if old else []
@@ -135,7 +136,12 @@ class _Merge:
         for subtree in subtrees:
             if subtree == leader:
                 continue
-            index = self._emit(subtree)
+            block = heads[subtree]
+            if block is None or rows[subtree]:
+                index = self._emit(subtree)
+            else:  # most are leaves
+                index = start + len(blocks)
+                blocks.append(block)
             if keys[subtree]:
                 bit = 1 << (paths[subtree][byte] >> shift & 15)
                 pointers.insert((bitmap & (bit - 1)).bit_count(), index)
