@@ -13,13 +13,14 @@ from net.errors import (
     ProtocolError,
     RefusedError,
 )
-from net.node import Node, Server
+from net.node import Node
 from net.punch.classify import NatClass, NatReport
 from net.relay.limits import RelayLimits
 from net.remote import Remote
 from net.remote_file import RemoteFile
 from net.status import PeerStatus, Status
 from net.stream import SecureStream
+from net.streams import Server
 
 __all__ = [
     "ClosedError",

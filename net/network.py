@@ -41,6 +41,7 @@ class Network:
         ephemeral: bool = False,
         contacts: Path | None = None,
         lan: bool | None = None,
+        network_key: bytes | None = None,
         on_introduction: OnIntroduction | None = None,
         more: Sequence[Discovery] = (),
         given: Discovery | None = None,
@@ -59,10 +60,11 @@ class Network:
                 bootstrap=bootstrap,
                 known=self._kept.load() if self._kept else (),
                 ephemeral=ephemeral,
+                network_key=network_key,
                 on_introduction=on_introduction,
             )
             if hosts := lan_hosts(ports.hosts, lan):
-                self._lan = LanDiscovery(key_pair, hosts)
+                self._lan = LanDiscovery(key_pair, hosts, secret=network_key or b"")
         self.discovery: Discovery = given or CombinedDiscovery(
             [part for part in (self._dht, self._lan, *more) if part is not None]
         )

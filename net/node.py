@@ -8,7 +8,7 @@
 
 The facade of `net`. It puts the parts together: `Ports` that listen, a `Reception` for
 those who come, a `Discovery` that finds others, `Reach` that gets to them, `Feeds` for
-streams of channels; and it has the plain streams itself (`listen`, `connect`).
+streams of channels and `Streams` for plain ones.
 
 Invariant: what `start` opens, `close` closes, also when `start` has failed half way.
 Must not know messages, proofs, routing tables or sockets.
@@ -17,26 +17,25 @@ Must not know messages, proofs, routing tables or sockets.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from feedlog import Feed, Store
 from net.addresses import parse_address
 from net.announcer import Announcer, Where
 from net.connection import PROTOCOL as CHANNELS
 from net.connection import Connection
-from net.dht.hashing import peer_topic, relay_topic
+from net.dht.hashing import relay_topic
 from net.dial import Attempt
 from net.discovery import Discovery, PeerAddress
-from net.errors import ClosedError, ConnectError, DeadlineError, NetError, NotFound
+from net.errors import ClosedError, NetError
 from net.feeds import AllowFeed, Feeds
+from net.moving import PROTOCOL as MOVING
 from net.network import Network
 from net.ports import ANYWHERE, Ports
 from net.punch.classify import NatClass, NatReport
@@ -54,9 +53,8 @@ from net.rendezvous import Rendezvous
 from net.replicate.serving import Handler
 from net.replicate.throttle import Throttle
 from net.stream import SecureStream
-
-STREAMS = "feedlog/stream/1"
-"""What an initiator asks for in the handshake of a plain stream."""
+from net.streams import PROTOCOL as STREAMS
+from net.streams import AllowStream, Server, StreamHandler, Streams
 
 MAX_DIALS = 8
 """Peers of feeds that are being reached at a time."""
@@ -67,28 +65,7 @@ JOIN_TIME = 1.0
 CONNECT_TIMEOUT = 20.0
 """Seconds for a stream by key: a search, an introduction, and the longest punch."""
 
-StreamHandler = Callable[[SecureStream], Coroutine[Any, Any, None]]
-AllowStream = Callable[[bytes], bool | Awaitable[bool]]
-
 log = logging.getLogger(__name__)
-
-
-class Server:
-    """What `Node.listen` returns: close it to accept no more streams."""
-
-    def __init__(self, node: Node, handler: StreamHandler, allow: AllowStream | None) -> None:
-        self.handler = handler
-        self.allow = allow
-        self._node = node
-
-    @property
-    def public_key(self) -> bytes:
-        """What others connect to."""
-        return self._node.public_key
-
-    async def close(self) -> None:
-        """Accept no more streams; those that exist go on."""
-        await self._node.stop_listening(self)
 
 
 class Node:
@@ -101,7 +78,8 @@ class Node:
     feeds and not of plain streams. A node for one errand is `ephemeral`: other nodes do not
     come to count on it. Nodes that answered are kept in the file `contacts`. Peers on the
     local network are found without the DHT, too, unless `lan` is False or the host is a
-    loopback address; and by `more`, which were started and are closed with the node.
+    loopback address; and by `more`, which were started and are closed with the node. Who has
+    the same `network_key` of 32 bytes is in a network of its own, which nobody else can join.
     `discovery` replaces all of that. With `relay` the node passes on, within `relay_limits`,
     what others cannot send each other directly.
     """
@@ -117,6 +95,7 @@ class Node:
         contacts: Path | None = None,
         lan: bool | None = None,
         more: Sequence[Discovery] = (),
+        network_key: bytes | None = None,
         relay: bool = False,
         relay_limits: RelayLimits | None = None,
         ephemeral: bool = False,
@@ -136,6 +115,7 @@ class Node:
             ephemeral=ephemeral,
             contacts=contacts,
             lan=lan,
+            network_key=network_key,
             given=discovery,
         )
         self._more = tuple(more)
@@ -149,8 +129,7 @@ class Node:
             download=Throttle(download_limit),
             asked=lambda: self._running().network.asked,
         )
-        self._server: Server | None = None
-        self._streams: set[SecureStream] = set()
+        self._streams = Streams(self.public_key)
         self._dials = asyncio.Semaphore(MAX_DIALS)
         self._started = self._closed = False
 
@@ -215,7 +194,9 @@ class Node:
             await joining
         finally:
             joining.cancel()
-        self._feeds.start(parts.network.discovery, parts.announcer, self._reach, parts.reception)
+        discovery, announcer = parts.network.discovery, parts.announcer
+        self._feeds.start(discovery, announcer, self._reach_for_feed, parts.reception)
+        self._streams.start(discovery, announcer, self._reach)
         parts.announcer.start()
         if parts.network.is_cut_off:
             await parts.relaying.settle()
@@ -248,9 +229,9 @@ class Node:
             await parts.rendezvous.close()
             await parts.reception.close()
         await self._feeds.close()
-        for stream in list(self._streams):
-            stream.abort()
+        self._streams.close()
         if parts is not None:
+            await parts.reach.upgrades.close()
             await parts.relaying.close()
             await parts.announcer.close()
             await parts.network.close()
@@ -353,10 +334,15 @@ class Node:
         """Answer hints of that name: `handler(feed, payload)` names the blocks to send."""
         self._feeds.extension(name, handler)
 
-    async def _reach(self, peer: PeerAddress, topic: bytes) -> SecureStream:
+    async def _reach_for_feed(self, peer: PeerAddress, topic: bytes) -> SecureStream:
         """Open a stream of channels to a peer of a feed."""
         async with self._dials:
-            return await self._running().reach.connect(peer, topic, CHANNELS)
+            return await self._reach(peer, topic, CHANNELS, [])
+
+    async def _reach(
+        self, peer: PeerAddress, topic: bytes, protocol: str, attempts: list[Attempt]
+    ) -> SecureStream:
+        return await self._running().reach.connect(peer, topic, protocol, attempts)
 
     # Those who come.
 
@@ -364,21 +350,25 @@ class Node:
         """Decide about a peer that wants a hole punched, whatever for."""
         if self._running().reception.is_banned(key):
             return False
-        if self._server is not None and await _settled(self._server.allow, key):
-            return True
-        return await self._feeds.admits(key)
+        return await self._streams.admits(key) or await self._feeds.admits(key)
 
     def _allow_stream(self, key: bytes, protocol: str) -> bool | Awaitable[bool]:
         if self._running().reception.is_banned(key):
             return False
-        if protocol == STREAMS and self._server is not None:
-            return self._server.allow(key) if self._server.allow else True
+        if protocol == STREAMS:
+            return self._streams.allows(key)
         if protocol == RELAYS:
             return self._running().relaying.service is not None
+        if protocol == MOVING:
+            return self._running().reach.upgrades.expects(key)
         return protocol == CHANNELS
 
     async def _receive(self, stream: SecureStream) -> None:
-        if stream.protocol == CHANNELS:
+        upgrades = self._running().reach.upgrades
+        upgrades.add(stream)
+        if stream.protocol == MOVING:
+            await upgrades.accept(stream)
+        elif stream.protocol == CHANNELS:
             self._feeds.connected(stream)
         elif stream.protocol == RELAYS:
             service = self._running().relaying.service
@@ -388,20 +378,8 @@ class Node:
                 await stream.wait_closed()
             finally:
                 stream.abort()
-        elif self._server is not None:
-            await self._serve(stream, self._server.handler)
         else:
-            stream.close()
-
-    async def _serve(self, stream: SecureStream, handler: StreamHandler) -> None:
-        self._streams.add(stream)
-        try:
-            await handler(stream)
-        except NetError as error:
-            log.debug("= stream %r ended: %s", stream, error)
-        finally:
-            self._streams.discard(stream)
-            stream.close()
+            await self._streams.receive(stream)
 
     # Plain streams.
 
@@ -411,22 +389,11 @@ class Node:
         `handler(stream)` is a coroutine function, run for each; `allow(public key)`
         decides about a peer before it gets an answer.
         """
-        parts = self._running()
-        if self._server is not None:
-            raise RuntimeError("the node is listening already")
-        self._server = Server(self, handler, allow)
+        relaying = self._running().relaying
         try:
-            await parts.announcer.announce(peer_topic(self.public_key))
+            return await self._streams.listen(handler, allow)
         finally:
-            parts.relaying.look()
-        return self._server
-
-    async def stop_listening(self, server: Server) -> None:
-        """Accept no more streams; `Server.close` calls this."""
-        if self._server is server:
-            self._server = None
-            if not self._closed and self._parts is not None:
-                await self._parts.announcer.withdraw(peer_topic(self.public_key))
+            relaying.look()
 
     async def connect(
         self,
@@ -438,28 +405,7 @@ class Node:
 
         Raises `NotFound`, `ConnectError` or `DeadlineError`: docs/guide/connect.md.
         """
-        if len(public_key) != 32:
-            raise ValueError(f"a public key has 32 bytes, not {len(public_key)}")
-        parts = self._running()
-        name, trouble = public_key.hex()[:16], parts.network.trouble
-        attempts: list[Attempt] = []
-        failure: ConnectError | None = None
-        try:
-            async with asyncio.timeout(timeout):
-                topic = peer_topic(public_key)
-                async with contextlib.aclosing(parts.network.discovery.lookup(topic)) as peers:
-                    async for peer in peers:
-                        if peer.public_key == public_key:
-                            try:
-                                return await parts.reach.connect(peer, topic, STREAMS, attempts)
-                            except ConnectError as error:
-                                failure = error
-        except TimeoutError as error:
-            tried = "; ".join(dict.fromkeys(map(str, attempts))) or trouble or "a search"
-            raise DeadlineError(f"no stream to {name} in {timeout:g} s (tried: {tried})") from error
-        if failure is not None:
-            raise ConnectError(failure.summary, list(dict.fromkeys(map(str, attempts))))
-        raise NotFound(f"no announcement of {name}", [trouble or "the DHT"])
+        return await self._streams.connect(public_key, timeout, self.trouble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,11 +419,3 @@ class Parts:
     network: Network
     announcer: Announcer
     reach: Reach
-
-
-async def _settled(allow: AllowStream | None, key: bytes) -> bool:
-    """Return what a policy says, which may take its time."""
-    if allow is None:
-        return True
-    allowed = allow(key)
-    return bool(await allowed if inspect.isawaitable(allowed) else allowed)

@@ -3,7 +3,8 @@
 1. the addresses that it announces, by TCP and QUIC, the likeliest first;
 2. a hole through both routers, if the first address has not answered at once; before it,
    if the peer waits at relays, or names no address that we could reach;
-3. the relays at which the peer waits, when the hole takes long or there can be none.
+3. the relays at which the peer waits, when the hole takes long or there can be none. Then
+   the first two are tried again behind the stream that runs, and it moves there.
 
 Invariant: the stream is with the owner of the key that was asked for.
 Must not know how peers are found, or what a stream is for.
@@ -12,6 +13,7 @@ Must not know how peers are found, or what a stream is for.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -21,11 +23,13 @@ from net.carriers.base import Carrier
 from net.dial import Attempt, Way, dial, ways_to
 from net.discovery import Introducer, PeerAddress
 from net.errors import ConnectError, DeadlineError, NotFound, PunchError
+from net.moving import PROTOCOL as MOVES
 from net.ports import Ports
 from net.punch.classify import NatReport
 from net.punch.puncher import PUNCH_TIME, Reason
 from net.rendezvous import Rendezvous
 from net.stream import SecureStream, open_stream
+from net.upgrade import Upgrades
 
 PUNCH_TIMEOUT = PUNCH_TIME + 8.0
 """Seconds for a punched way: introduction, punch, QUIC and the handshake."""
@@ -62,6 +66,8 @@ class Reach:
         self._rendezvous = rendezvous
         self._network = network
         self._relayed = relayed
+        self.upgrades = Upgrades(self._direct)
+        """The streams over relays, ours and those of others."""
 
     async def connect(
         self,
@@ -83,11 +89,17 @@ class Reach:
         tried: list[Attempt] = [] if attempts is None else attempts
         begun = len(tried)
         try:
-            return await dial(self.ladder(peer, topic), secure, attempts=tried)
+            stream = await dial(self.ladder(peer, topic), secure, attempts=tried)
         except ConnectError as error:
             why = explain(tried[begun:])
             name = peer.public_key.hex()[:16]
             raise ConnectError(f"cannot reach {name}: {why}", error.tried) from error
+        self.upgrades.watch(stream, peer, topic)
+        return stream
+
+    async def _direct(self, peer: PeerAddress, topic: bytes) -> SecureStream:
+        """Reach a peer by any way but a relay, so that a stream can move there."""
+        return await self.connect(replace(peer, relays=()), topic, MOVES)
 
     def ladder(self, peer: PeerAddress, topic: bytes) -> list[Way]:
         """Return the ways to a peer, in the order in which they are to be tried."""

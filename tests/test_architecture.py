@@ -42,6 +42,7 @@ SHELL = (
     "net/reach.py",
     "net/reception.py",
     "net/relaying.py",
+    "net/streams.py",
     "net/rendezvous.py",
     "net/remote.py",
     "net/remote_file.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -11,11 +12,13 @@ from net.dht.hashing import peer_topic
 from net.dht.messages import DHT_TAG
 from net.discovery import PeerAddress
 from net.errors import ConnectError
-from net.node import STREAMS, Node
+from net.node import Node
 from net.reach import PUNCHED
 from net.relay.limits import RelayLimits
 from net.relaying import CIRCUIT_TIMEOUT, UNDER_WAY
 from net.stream import SecureStream
+from net.streams import PROTOCOL as STREAMS
+from net.upgrade import is_relayed
 from tests.net.conftest import StartNode
 
 
@@ -101,3 +104,45 @@ async def test_without_udp_the_bootstrap_hosts_are_asked_as_relays(
     stream = await client.connect(server_node.public_key)
     assert stream.description.startswith("tcp")
     stream.abort()
+
+
+async def test_a_stream_over_a_relay_moves_to_a_direct_way(start_node: StartNode) -> None:
+    relay = await start_node(relay=True)
+    server_node = await start_node(relay)
+    await server_node.listen(echo)
+    await place_at(server_node)
+    client = await start_node(relay)
+    assert client._parts is not None
+    assert server_node._parts is not None
+    reach, topic = client._parts.reach, peer_topic(server_node.public_key)
+    hidden = PeerAddress(server_node.public_key, (), server_node._parts.relaying.places)
+    network, dht = client._parts.network, client._parts.network._dht
+    network._dht = None  # nobody introduces it
+    stream = await reach.connect(hidden, topic, STREAMS)
+    assert is_relayed(stream)
+    sending = asyncio.ensure_future(send_and_read(stream, 3_000_000))
+    network._dht = dht
+    reach.upgrades.watch(
+        stream, replace(hidden, addresses=(parse_address(server_node.address),)), topic
+    )
+    await sending
+    while is_relayed(stream):  # noqa: ASYNC110 - nothing tells
+        await asyncio.sleep(0.01)
+    assert await send_and_read(stream, 3_000_000)
+    stream.abort()
+
+
+async def send_and_read(stream: SecureStream, size: int) -> bool:
+    """Have an echo send back what is sent at the same time."""
+    sent = bytes(range(256)) * (size // 256)
+
+    async def send() -> None:
+        for start in range(0, len(sent), 50_000):
+            stream.write(sent[start : start + 50_000])
+            await stream.drain()
+
+    sending = asyncio.ensure_future(send())
+    back = await stream.readexactly(len(sent))
+    await sending
+    assert back == sent
+    return True
