@@ -13,7 +13,7 @@ Sans-I/O. Must not know how relays are reached.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -75,13 +75,16 @@ class RelayChoice:
             candidate.failures += 1
             candidate.not_before = now + pause * self._rng.uniform(0.75, 1.25)
 
-    def to_try(self, now: float, *, but: Iterable[bytes] = ()) -> list[RelayAddress]:
-        """Return the relays to measure now, at most `AT_ONCE`; `but` are keys to leave out."""
-        left_out = set(but)
+    def to_try(self, now: float, *, but: Sequence[RelayAddress] = ()) -> list[RelayAddress]:
+        """Return the relays to measure now, at most `AT_ONCE`; `but` are those that we have."""
+        keys = {relay.public_key for relay in but}
+        addresses = {relay.address for relay in but}
         ready = [
             candidate
             for candidate in self._candidates.values()
-            if candidate.not_before <= now and candidate.relay.public_key not in left_out
+            if candidate.not_before <= now
+            and candidate.relay.public_key not in keys
+            and candidate.relay.address not in addresses
         ]
         self._rng.shuffle(ready)  # unmeasured ones have one rank: nobody is first by his name
         ready.sort(key=lambda candidate: candidate.rank)

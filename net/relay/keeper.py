@@ -29,7 +29,9 @@ WANTED = 2
 """Relays at which we wait: one may vanish before anybody notices. What a record holds."""
 
 RETRY = 15.0
-"""Seconds between two searches while places are missing."""
+"""Seconds to the next search while places are missing; it doubles with each in vain."""
+MAX_RETRY = 300.0
+"""A network with one relay is asked for a second that often."""
 SEARCH = 5.0
 """Seconds that a search may take."""
 MEASURE = 5.0
@@ -101,15 +103,20 @@ class RelayKeeper:
             reservation.close()
 
     async def _run(self) -> None:
+        pause = RETRY
         while True:
             if len(self._reservations) < self._wanted:
                 await self._search()
                 await self._fill()
             self._settled.set()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RETRY):
+            try:
+                async with asyncio.timeout(pause):
                     await self._wake.wait()
-            self._wake.clear()
+            except TimeoutError:
+                pause = min(MAX_RETRY, 2 * pause)
+            else:
+                pause = RETRY
+                self._wake.clear()
 
     async def _search(self) -> None:
         try:
@@ -122,14 +129,17 @@ class RelayKeeper:
     async def _fill(self) -> None:
         """Measure the likeliest relays, and wait at the nearest of them."""
         now = self._loop.time()
-        ours = [reservation.relay.public_key for reservation in self._reservations]
-        relays = self._choice.to_try(now, but=ours)
+        relays = self._choice.to_try(now, but=self.relays)
         links = await asyncio.gather(*(self._measure(relay) for relay in relays))
         answered = [(relay, link) for relay, link in zip(relays, links, strict=True) if link]
         answered.sort(key=lambda each: each[1].round_trip or 0.0)
         for relay, link in answered:
             taken = {reservation.relay.public_key for reservation in self._reservations}
-            if len(self._reservations) >= self._wanted or link.stream.remote_key in taken:
+            if link.stream.remote_key in taken:
+                link.close()
+                self._choice.failed(relay, self._loop.time())  # another address of one we have
+                continue
+            if len(self._reservations) >= self._wanted:
                 link.close()
                 continue
             try:

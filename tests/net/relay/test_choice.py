@@ -17,7 +17,10 @@ def test_the_nearest_come_first() -> None:
         choice.measured(relay(number), seconds)
     choice.found(relay(9))
     assert choice.to_try(0.0) == [relay(1), relay(2), relay(9), relay(0)]
-    assert choice.to_try(0.0, but=[relay(1).public_key])[0] == relay(2)
+    assert choice.to_try(0.0, but=[relay(1)])[0] == relay(2)
+    elsewhere = RelayAddress(relay(1).public_key, ("192.0.2.99", 1))
+    unnamed = RelayAddress(b"", relay(2).address)
+    assert choice.to_try(0.0, but=[elsewhere, unnamed]) == [relay(9), relay(0)]
 
 
 def test_only_some_are_measured_at_once() -> None:

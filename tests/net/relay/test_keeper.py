@@ -123,6 +123,11 @@ async def test_a_relay_known_by_its_address_only_proves_its_key() -> None:
     keeper.start()
     await keeper.settled()
     assert keeper.relays == (relays.address(0),)
+    handshakes = relays.services[0]._numbers
+    for _ in range(3):
+        await keeper._search()
+        await keeper._fill()
+    assert relays.services[0]._numbers == handshakes, "a relay that we have is not tried again"
     await keeper.close()
     relays.services[0].close()
 
