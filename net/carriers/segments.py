@@ -110,7 +110,10 @@ class SegmentingSocket:
         """
         if sys.platform != "linux":
             return None
-        made = socket.socket(self.socket.family, socket.SOCK_DGRAM)
+        try:
+            made = socket.socket(self.socket.family, socket.SOCK_DGRAM)
+        except OSError:
+            return None
         try:
             made.setblocking(False)
             # Set on a bound socket, this lets in further ones of the same user and nobody else.

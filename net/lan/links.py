@@ -44,13 +44,14 @@ class MulticastSocket:
         self._joined: dict[int, str] = {}
         self.counters: Counter[str] = Counter()
         version = socket.AF_INET6 if self._v6 else socket.AF_INET
-        self.socket = socket.socket(version, socket.SOCK_DGRAM)
         name = socket.inet_ntop(version, group)
         try:
-            self._set_up(name)
-            self.refresh()
+            with contextlib.ExitStack() as stack:
+                self.socket = stack.enter_context(socket.socket(version, socket.SOCK_DGRAM))
+                self._set_up(name)
+                self.refresh()
+                stack.pop_all()
         except OSError as error:
-            self.socket.close()
             raise ListenError(f"no multicast to {name}: {error.strerror}") from error
         self._address = name, PORT
 

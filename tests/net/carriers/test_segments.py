@@ -110,3 +110,29 @@ def test_a_lane_gets_what_comes_from_one_address(
 
 def test_no_lane_to_nowhere(pair: tuple[SegmentingSocket, SegmentingSocket]) -> None:
     assert pair[0].lane(("::1", 1)) is None
+
+
+def test_no_lane_without_a_file_to_open(
+    pair: tuple[SegmentingSocket, SegmentingSocket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", none_left)
+        assert pair[0].lane(("127.0.0.1", 1)) is None
+
+
+def test_a_lane_of_ipv6() -> None:
+    with (
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as main,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as friend,
+    ):
+        for sock in (main, friend):
+            sock.bind(("::1", 0))
+        lane = SegmentingSocket(main).lane(friend.getsockname()[:2])
+        assert lane is not None
+        with lane.socket:
+            friend.sendto(b"hello", main.getsockname())
+            lane.socket.settimeout(10)
+            assert receive(lane, 1) == [b"hello"]

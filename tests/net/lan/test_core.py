@@ -272,7 +272,8 @@ def test_many_feeds_are_told_and_asked_for_in_few_datagrams() -> None:
 def test_what_nobody_waits_for_is_not_looked_into() -> None:
     group = Group()
     one = group.add("192.168.1.2")
-    forged = record(KeyPair.generate())[:-1] + b"\x00"
+    signed = record(KeyPair.generate())
+    forged = signed[:-1] + bytes([signed[-1] ^ 1])
     one.receive_datagram(answer(one, forged), ("192.168.1.66", 1), group.now)
     assert one.counters["malformed"] == 0
     one.lookup(TOPIC, group.now)
