@@ -161,9 +161,7 @@ class Connection:
             return
         self._lost = True
         if self.error is None and not self._closing:
-            # Bytes that are not authentic may be anybody's, and are not held against the peer.
-            spoilt = isinstance(error, PeerError)
-            self.error = ClosedError(f"the connection was spoilt: {error}") if spoilt else error
+            self.error = None if error is None else _blameless(error)
         self._closing = True
         self._timer.cancel()
         reason = str(self.error) if self.error else "the connection is closed"
@@ -235,7 +233,7 @@ class Connection:
         try:
             self.stream.write_now(chunks)
         except NetError as error:
-            self._fail(error)
+            self._fail(_blameless(error))
 
     def _dispatch(self) -> None:
         next_event = self.mux.next_event
@@ -290,3 +288,13 @@ class Connection:
             self.error = error
             code = error.code if isinstance(error, PeerError) else "gone"
             self._close(code, linger=False)  # whoever breaks the rules is not waited for
+
+
+def _blameless(error: NetError) -> NetError:
+    """Return what a stream has ended with as nobody's fault.
+
+    Bytes that are not authentic may be those of anybody on the way.
+    """
+    if isinstance(error, PeerError):
+        return ClosedError(f"the connection was spoilt: {error}")
+    return error

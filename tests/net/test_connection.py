@@ -225,3 +225,19 @@ async def test_a_quiet_peer_is_asked(pair: Pair) -> None:
     await handler.call("opened")  # whose answer comes behind the pong
     assert vars(pair.left.mux)["_pinged_at"] is None
     await pair.end()
+
+
+@pytest.mark.parametrize("writes", [False, True], ids=["reading", "writing"])
+async def test_damage_on_the_way_is_not_the_peers_fault(pair: Pair, writes: bool) -> None:
+    await pair.right.wait_ready()
+    stream = pair.right.stream
+    damage = ProtocolError("record 7 is not authentic", code="not-authentic")
+    stream._line.carrier.abort()
+    stream.line_failed(stream._line, damage)
+    if writes:
+        pair.right._write([b"too late"])
+    await pair.right.wait_closed()
+    assert isinstance(pair.right.error, ClosedError)
+    assert "not authentic" in str(pair.right.error)
+    pair.left.close()
+    await pair.left.wait_closed()
