@@ -6,7 +6,7 @@ import pytest
 
 from feedlog import Store
 from feedlog.keys import KeyPair
-from net import Node
+from net import ConnectError, Node, SecureStream
 from net.addresses import RelayAddress
 from net.dht.hashing import peer_topic
 from net.discovery import PeerAddress
@@ -18,6 +18,11 @@ from tests.net.mainline.conftest import StartMainline
 
 TOPIC = bytes(range(20))
 HERE = (("127.0.0.1", 4000),)
+
+
+async def answer(stream: SecureStream) -> None:
+    stream.write(b"hello")
+    await stream.drain()
 
 
 async def look_until(discovery: MainlineDiscovery, count: int) -> dict[bytes, PeerAddress]:
@@ -80,14 +85,23 @@ async def test_a_node_reads_a_feed_that_was_found_there(start_mainline: StartMai
     with Store.memory() as writing, Store.memory() as reading:
         mains = [await start_mainline(store.key_pair("node")) for store in (writing, reading)]
         async with (
-            Node(writing, discovery=mains[0], host="127.0.0.1") as one,
-            Node(reading, discovery=mains[1], host="127.0.0.1") as two,
+            Node(writing, more=[mains[0]], host="127.0.0.1") as one,  # each in a DHT of its own
+            Node(reading, more=[mains[1]], host="127.0.0.1") as two,
         ):
             feed = writing.feed("news")
             feed.append(b"by way of strangers")
             await one.share(feed)
             remote = await two.follow(feed.key)
             assert await remote.get(0) == b"by way of strangers"
+            await one.listen(answer)
+            while True:
+                try:
+                    stream = await two.connect(one.public_key)
+                except ConnectError:
+                    continue  # not published yet
+                break
+            assert await stream.read(5) == b"hello"
+            stream.close()
 
 
 async def test_mistakes_and_its_end() -> None:
