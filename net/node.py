@@ -46,7 +46,7 @@ from net.relay.discovery import RelayDiscovery
 from net.relay.limits import RelayLimits
 from net.relay.messages import PROTOCOL as RELAYS
 from net.relay.questions import RelayQuestions
-from net.relay.service import RelayService
+from net.relay.service import AllowRelay, RelayService
 from net.relaying import Relaying
 from net.remote import Remote
 from net.rendezvous import Rendezvous
@@ -81,7 +81,8 @@ class Node:
     loopback address; and by `more`, which were started and are closed with the node. Who has
     the same `network_key` of 32 bytes is in a network of its own, which nobody else can join.
     `discovery` replaces all of that. With `relay` the node passes on, within `relay_limits`,
-    what others cannot send each other directly.
+    what others cannot send each other directly; `relay_allow(public key, purpose)` decides
+    who may `reserve` a place at it and who may `connect` to one that waits there.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Node:
         network_key: bytes | None = None,
         relay: bool = False,
         relay_limits: RelayLimits | None = None,
+        relay_allow: AllowRelay | None = None,
         ephemeral: bool = False,
         allow: AllowFeed | None = None,
         upload_limit: float | None = None,
@@ -120,6 +122,7 @@ class Node:
         )
         self._more = tuple(more)
         self._relay_limits = (relay_limits or RelayLimits()) if relay else None
+        self._relay_allow = relay_allow
         self._parts: Parts | None = None
         self._feeds = Feeds(
             store,
@@ -179,7 +182,9 @@ class Node:
         network = self._network(ports, on_introduction=rendezvous.asked, more=[*self._more, asking])
         if self._relay_limits is not None:
             questions = RelayQuestions(network.dht) if network.dht is not None else None
-            relaying.service = RelayService(self._relay_limits, questions=questions)
+            relaying.service = RelayService(
+                self._relay_limits, allow=self._relay_allow, questions=questions
+            )
         announcer = Announcer(network.discovery, self._where)
         reach = Reach(self._key_pair, ports, rendezvous, network, relaying.ways)
         return Parts(ports, reception, rendezvous, relaying, network, announcer, reach)

@@ -64,6 +64,22 @@ async def test_a_circuit_leads_to_who_waits_at_a_relay(start_node: StartNode) ->
     stream.abort()
 
 
+async def test_a_relay_may_be_for_some_only(start_node: StartNode) -> None:
+    asked: list[tuple[bytes, str]] = []
+
+    def allow(key: bytes, purpose: str) -> bool:
+        asked.append((key, purpose))
+        return purpose == "connect"
+
+    relay = await start_node(relay=True, relay_allow=allow)
+    node = await start_node(relay)
+    assert node._parts is not None
+    node._parts.relaying.seek()
+    await node._parts.relaying.settle()
+    assert node._parts.relaying.places == ()
+    assert (node.public_key, "reserve") in asked
+
+
 async def test_announcements_name_the_relays(start_node: StartNode) -> None:
     relay = await start_node(relay=True)
     server_node = await start_node(relay)
