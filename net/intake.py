@@ -58,7 +58,7 @@ class Intake:
         self._last_time = 0.0
         self._staged = 0
         self._staged_size = 0
-        self._changing: int | None = None
+        self._changing: set[int] = set()
         self._applying = False
         self._writing = False
         self._closed = False
@@ -76,7 +76,7 @@ class Intake:
     @property
     def changing(self) -> bool:
         """Whether it is we who change the feed now, in this thread."""
-        return self._changing == threading.get_ident()
+        return threading.get_ident() in self._changing
 
     def take(self, arrivals: list[Arrival]) -> bool:
         """Verify and store; tell whether that is done and reported, or will take a while."""
@@ -85,7 +85,7 @@ class Intake:
         if size > INLINE_SIZE or sum(len(proof.data) for proof in proofs) > INLINE_BLOCKS:
             self._in_thread(arrivals)
         elif not any(proof.question.signed for proof in proofs):
-            self._accept(arrivals, size)
+            self.accept(arrivals)
         elif self._writing or self._last_time > INLINE_TIME:
             self._in_thread(arrivals)
         else:
@@ -95,28 +95,31 @@ class Intake:
             self._on_report(arrivals, outcomes)
         return not self._applying
 
-    def _accept(self, arrivals: list[Arrival], size: int) -> None:
+    def accept(self, arrivals: list[Arrival]) -> None:
+        """Verify proofs of blocks, and report; also while a thread is at others."""
         outcomes: list[Outcome] = []
-        self._changing = threading.get_ident()
+        thread = threading.get_ident()
+        self._changing.add(thread)
         for arrival in arrivals:
             try:
                 outcomes.append(self._feed.accept(arrival.proof))
             except FeedlogError as error:
                 outcomes.append(error)
-        self._changing = None
+        self._changing.discard(thread)
         self._staged += len(arrivals)
-        self._staged_size += size
+        self._staged_size += sum(arrival.size for arrival in arrivals)
         self._on_report(arrivals, outcomes)
         if self._staged >= STAGED_PROOFS or self._staged_size >= STAGED_SIZE:
             self.flush()
 
     def _apply(self, arrivals: list[Arrival]) -> list[Outcome]:
         proofs = [arrival.proof for arrival in arrivals]
-        self._changing = threading.get_ident()
+        thread = threading.get_ident()
+        self._changing.add(thread)
         try:
             return store_proofs(self._feed, proofs, self._store.transaction)
         finally:
-            self._changing = None
+            self._changing.discard(thread)
 
     def _in_thread(self, arrivals: list[Arrival]) -> None:
         self._applying = True

@@ -103,7 +103,10 @@ class Remote:
             return [self.feed[one] for one in indexes]
         standing = self._core.standing
         if index in standing.held:
-            return self.feed[index]
+            try:
+                return self.feed[index]
+            except BlockMissing:
+                self._swarm.changed()  # another process has cleared it, or the disk refused it
         if 0 <= index < standing.length:
             await self._wait_for(index, timeout)
         else:

@@ -296,7 +296,13 @@ class Swarm:
     # Storing.
 
     def _store_arrivals(self) -> None:
-        if not self._intake.busy and self.core.waiting:
+        if not self.core.waiting:
+            return
+        if self._intake.busy:
+            urgent = self.core.take_urgent()
+            if urgent:
+                self._intake.accept(urgent)
+        else:
             arrivals = self.core.take_arrivals(MAX_BATCH)
             if not self._intake.take(arrivals):
                 self.core.keep(arrivals)

@@ -198,6 +198,17 @@ class Replication:
             total += arrivals[-1].size
         return arrivals
 
+    def take_urgent(self) -> list[Arrival]:
+        """Return small proofs of blocks that somebody waits for, ahead of what came before them.
+
+        They need nothing but the present head, so that others may be stored meanwhile.
+        """
+        now = (self.standing.fork, self.standing.length)
+        urgent = [arrival for arrival in self._ready if _is_light(arrival, now)]
+        for arrival in urgent:
+            self._ready.remove(arrival)
+        return urgent
+
     def keep(self, arrivals: list[Arrival]) -> None:
         """Learn that arrivals will take a while: what is in them is not to be asked for."""
         for arrival in arrivals:
@@ -263,6 +274,7 @@ class Replication:
             self.close(session, now)
         else:
             session.failures = MAX_FAILURES  # what it has cannot be stored, now or ever
+            self._refresh(now)  # what waited to be stored with it may be lost, too
             self._events.append(StoreFailed(error))
             return  # to ask for the same again would fail again
         self.pursue(now)
@@ -365,3 +377,14 @@ class Replication:
                 self._events.append(PeerFailed(session, fault))
                 self.close(session, now)
         self.pursue(now)
+
+
+def _is_light(arrival: Arrival, position: tuple[int, int]) -> bool:
+    sent, question = arrival.sent, arrival.proof.question
+    return (
+        sent is not None
+        and sent.query is None
+        and sent.asked.urgent
+        and not question.signed
+        and (arrival.proof.fork, question.since) == position
+    )

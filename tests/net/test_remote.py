@@ -10,6 +10,7 @@ import pytest
 
 from feedlog import BlockMissing, Feed, KeyPair, Store
 from feedlog.errors import StoreError
+from feedlog.ranges import Ranges
 from net import intake
 from net.errors import ClosedError, DeadlineError
 from net.node import Node
@@ -93,6 +94,13 @@ class TestGet:
         await asyncio.sleep(0)
         first.cancel()
         assert await second == BLOCKS[8]
+
+    async def test_a_block_that_was_lost_is_fetched_again(self, remote: Remote) -> None:
+        await remote.get([1, 2])
+        await until(lambda: not remote.feed._staging.batches)
+        with remote._swarm._intake._store._storage.write() as writer:  # as another process does
+            remote.feed._log.clear(writer, Ranges([(1, 2)]))
+        assert await remote.get(1) == BLOCKS[1]
 
 
 class TestDownload:

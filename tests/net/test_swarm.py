@@ -198,3 +198,17 @@ async def test_blocks_that_another_process_has_stored_are_had_and_told(
         await until(lambda: theirs.core.standing.length == 101)
         ours.poll()
         ours.close()
+
+
+async def test_who_waits_for_a_block_does_not_wait_for_what_is_being_stored(
+    make_swarm: Callable[..., Swarm], connect: Connect, source: tuple[Feed, Store]
+) -> None:
+    there = Store.memory()
+    ours, theirs = make_swarm(*source), make_swarm(there.feed(key=source[0].key), there)
+    theirs.core.following = True
+    await connect(ours, theirs)
+    remote = Remote(theirs, closed=lambda _remote: None)
+    await remote.update()
+    theirs._intake._applying = True  # a thread is at a large proof
+    assert await remote.get(7, timeout=20) == source[0][7]
+    theirs._intake._applying = False
