@@ -35,6 +35,7 @@ async def echo(stream: SecureStream) -> None:
 class Member:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.stores: list[Store] = []
         self.stream: SecureStream | None = None
 
     async def serve(self, hosts: list[str], port: int, options: dict[str, Any]) -> list[str]:
@@ -62,7 +63,8 @@ class Member:
 
     async def start(self, bootstrap: list[str], port: int, options: dict[str, Any]) -> str:
         await self.stop()
-        node = Node(Store.memory(), bootstrap=bootstrap, port=port, **options)
+        self.stores = [Store.memory()]
+        node = Node(self.stores[0], bootstrap=bootstrap, port=port, **options)
         await self._open(node)
         return node.public_key.hex()
 
@@ -83,6 +85,19 @@ class Member:
             found["carried"] = await self.talk(10.0)
         found["ms"] = round(1e3 * (loop.time() - began))
         return found
+
+    async def share(self, bootstrap: list[str], port: int, options: dict[str, Any]) -> str:
+        await self.start(bootstrap, port, options)
+        feed = self.stores[0].feed("log")
+        feed.extend(b"block %d" % number for number in range(10))
+        await self.nodes[0].share(feed)
+        return feed.key.hex()
+
+    async def read(self, key: str, seconds: float) -> list[str]:
+        [node] = self.nodes
+        remote = await node.follow(bytes.fromhex(key))
+        block = await remote.get(9, timeout=seconds)
+        return [block.decode(), *(one.stream.description for one in node.connections)]
 
     async def talk(self, seconds: float) -> bool:
         assert self.stream is not None
