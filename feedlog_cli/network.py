@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 from feedlog import Store
 from feedlog_cli.errors import CommandError
@@ -27,10 +28,10 @@ WATCH_INTERVAL = 0.1
 
 @asynccontextmanager
 async def serving(
-    store: Store, bootstrap: list[str], *, hosts: Sequence[str], port: int
+    store: Store, bootstrap: list[str], *, hosts: Sequence[str], port: int, contacts: Path
 ) -> AsyncIterator[Node]:
     """Run a node that stays, and answers the questions of readers of tries."""
-    node = Node(store, bootstrap=bootstrap, host=hosts, port=port)
+    node = Node(store, bootstrap=bootstrap, host=hosts, port=port, contacts=contacts)
     node.extension(EXTENSION, TrieHints())
     async with node:
         yield node

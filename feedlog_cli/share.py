@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,10 +15,13 @@ from feedlog_cli.errors import CommandError
 from feedlog_cli.network import serving
 from feedlog_cli.options import Bootstrap, Json, StorePath
 from feedlog_cli.output import note, say, say_json_line
-from feedlog_cli.places import check_addresses, find_feed, open_store
+from feedlog_cli.places import check_addresses, find_feed, open_store, store_path
 from feedlog_cli.running import serve_until_stopped
 from net.ports import ANYWHERE
 from trie import NotATrie, Trie
+
+CONTACTS = "contacts"
+"""The file in the store's directory that keeps nodes of the DHT: `net.contacts`."""
 
 
 def share(
@@ -46,6 +50,7 @@ def share(
     With --bootstrap they are announced there, and readers find them by their keys. Without
     it this process starts a network, and readers give its address as their --bootstrap.
     A published directory is shared with its contents. Appends by other processes are served.
+    Nodes that answered are kept beside the store, and tried as well the next time.
     """
     addresses = check_addresses(bootstrap)
     with open_store(store) as opened:
@@ -55,7 +60,9 @@ def share(
         if not chosen:
             raise CommandError("the store has no feeds to share")
         feeds = with_contents(opened, chosen)
-        serve_until_stopped(serve(opened, feeds, addresses, host or ANYWHERE, port, as_json))
+        kept = store_path(store) / CONTACTS
+        work = serve(opened, feeds, addresses, host or ANYWHERE, port, kept, as_json=as_json)
+        serve_until_stopped(work)
 
 
 def with_contents(store: Store, feeds: list[Feed]) -> list[Feed]:
@@ -83,10 +90,12 @@ async def serve(
     bootstrap: list[str],
     hosts: Sequence[str],
     port: int,
+    contacts: Path,
+    *,
     as_json: bool,
 ) -> None:
     """Announce and serve until the process is told to stop."""
-    async with serving(store, bootstrap, hosts=hosts, port=port) as node:
+    async with serving(store, bootstrap, hosts=hosts, port=port, contacts=contacts) as node:
         await asyncio.gather(*(node.share(feed) for feed in feeds))
         if as_json:
             shared = [{"key": feed.id, "length": feed.length} for feed in feeds]

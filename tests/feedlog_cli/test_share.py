@@ -6,7 +6,9 @@ from pathlib import Path
 from feedlog import Store
 from feedlog_cli.children import Children
 from feedlog_cli.importing import import_directory
-from feedlog_cli.share import with_contents
+from feedlog_cli.share import CONTACTS, with_contents
+from net.addresses import parse_address
+from net.contacts import KeptContacts
 from tests.reference.command_line import Network, Run
 
 
@@ -35,6 +37,17 @@ def test_a_node_that_shares_can_be_the_bootstrap(
     assert next(done.raw for done in tries if done.code == 0) == b"world"
     sharing.send_signal(signal.SIGTERM)
     assert sharing.wait() == 0
+
+
+def test_nodes_that_answered_are_kept(
+    process: Run, network: Network, home: Path, children: Children
+) -> None:
+    process("create", "news")
+    words = ("share", "--host", "127.0.0.1", "--json", "-b", network.bootstrap)
+    sharing, _ = children.serve(words, {"FEEDLOG_STORE": str(home)})
+    sharing.send_signal(signal.SIGTERM)
+    assert sharing.wait() == 0
+    assert parse_address(network.bootstrap) in KeptContacts(home / CONTACTS).load()
 
 
 def test_nothing_to_share(process: Run, home: Path) -> None:
