@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from feedlog import Store
 from net.addresses import parse_address
 from net.dht.hashing import peer_topic
 from net.dht.messages import DHT_TAG
@@ -162,3 +163,27 @@ async def send_and_read(stream: SecureStream, size: int) -> bool:
     await sending
     assert back == sent
     return True
+
+
+async def test_a_feed_larger_than_a_circuit_comes_over_several(
+    start_node: StartNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = await start_node(relay=True, relay_limits=RelayLimits(circuit_bytes=1_000_000))
+    with Store.memory() as store, Store.memory() as replica:
+        feed = store.feed("large")
+        feed.extend(bytes([number]) * 100_000 for number in range(30))
+        sharing = await start_node(relay, store=store)
+        await place_at(sharing)
+        await sharing.share(feed)
+        client = await start_node(relay, store=replica)
+        parts = client._parts
+        assert parts is not None
+        monkeypatch.setattr(
+            parts.reach, "ladder", lambda peer, _: parts.relaying.ways(peer, PUNCHED)
+        )
+        remote = await client.follow(feed.key)
+        await remote.download(range(30))
+        assert replica.feed(key=feed.key)[29] == bytes([29]) * 100_000
+        assert relay._parts is not None
+        assert relay._parts.relaying.service is not None
+        assert relay._parts.relaying.service.passed_on > 3_000_000
