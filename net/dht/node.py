@@ -179,9 +179,11 @@ class DhtNode:
 
     @property
     def nat(self) -> NatReport:
-        """What kind of router we are behind, from what the nodes see (IPv4)."""
+        """What kind of router we are behind, from what the nodes see: of IPv4, else of IPv6."""
         port = self._udp.addresses[0][1]
-        return classify(self._core.reports, [(host, port) for host in self._sources()])
+        own, reports = [(host, port) for host in self._sources()], self._core.reports
+        found = [classify(reports, own, version=v) for v in sorted(self._udp.families)]
+        return next((report for report in found if report.public is not None), found[0])
 
     @property
     def contacts(self) -> list[str]:

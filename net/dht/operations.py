@@ -216,8 +216,8 @@ class _Store:
 class Storing(Operation, ABC):
     """Crawls to a topic and has the closest nodes hold a record.
 
-    One that does not answer within `patience` is asked once more and the next beside it; when
-    nobody else is left the silent are not waited for, unless nobody holds the record yet.
+    One that does not answer within `patience` is asked once more and the next beside it, so
+    that the silent are waited for only where there is nobody else.
     """
 
     def __init__(
@@ -258,11 +258,7 @@ class Storing(Operation, ABC):
             return False
         if self.stored + self._overtaken() >= WANT:
             return True
-        if self._candidates or not self.query.done:
-            return False
-        return not self._stores or (
-            self.stored > 0 and all(store.late for store in self._stores.values())
-        )
+        return not self._candidates and self.query.done and not self._stores
 
     def requests(self, now: float) -> list[To]:
         """Return the lookups of the crawl; when it is over, the requests to hold the record.
