@@ -153,6 +153,7 @@ def test_ipv6_without_translation(members_6: Members) -> None:
     for near in ("o1", "h1"):
         found = members_6.connect(members_6.on(near), key, **ipv6)
         assert found["way"].startswith("tcp [2001:db8::22]")
+        assert found["nat"] == "OPEN"
     key = members_6.listen(members_6.on("h2"), **ipv6)
     found = members_6.connect(members_6.on("h1"), key, **ipv6)
     assert found["way"].startswith(f"punched quic [{address_6('h2')}]"), found
