@@ -48,6 +48,8 @@ class Network:
     ) -> None:
         self.trouble = ""
         """Why the network could not be joined when the node started."""
+        self._level = logging.INFO if ephemeral else logging.WARNING
+        """How loud to say so: whoever runs an errand looks at `trouble` himself."""
         self._ports = ports
         self._dht: DhtNode | None = None
         self._lan: LanDiscovery | None = None
@@ -81,7 +83,7 @@ class Network:
                 await self._dht.start()
             except NetError as error:
                 self.trouble = str(error)
-                log.warning("%s", error)
+                log.log(self._level, "%s", error)
             if self._kept is not None:
                 keeping = self._kept.run(lambda: self._contacts)
                 self._keeping = asyncio.get_running_loop().create_task(keeping)
