@@ -7,8 +7,8 @@
 `dial(relay)` makes a secure stream of the protocol PROTOCOL to the relay's key. What comes
 out is a carrier: the caller runs its own handshake over it, end to end.
 
-Invariant: at most `MAX_ANSWERS` circuits of one reservation are in the making; more are
-declined at once, whatever the relay says.
+Invariant: at most `MAX_ANSWERS` circuits of one reservation are in the making, and `MAX_RATE`
+are begun in a second; more are declined at once, whatever the relay says.
 Must not know how relays are found, or who may connect but by `allow`.
 """
 
@@ -40,6 +40,9 @@ CIRCUIT_DEADLINE = 12.0
 
 MAX_ANSWERS = 4
 """Circuits in the making: as many as a relay lets wait for one peer."""
+
+MAX_RATE = 16
+"""Answers begun in one second: each costs a connection and a handshake with the relay."""
 
 READ = 64 << 10
 
@@ -154,6 +157,8 @@ class Reservation:
         self._on_circuit = on_circuit
         self._allow = allow
         self._answers: set[asyncio.Task[None]] = set()
+        self._second = 0
+        self._begun = 0
 
     @property
     def error(self) -> NetError | None:
@@ -173,12 +178,19 @@ class Reservation:
     def incoming(self, incoming: Incoming) -> None:
         """Learn who wants a circuit; the link calls this."""
         refused = self._allow is not None and not self._allow(incoming.public_key)
-        if refused or len(self._answers) >= MAX_ANSWERS:
+        if refused or len(self._answers) >= MAX_ANSWERS or not self._within_rate():
             self.link.decline(incoming)
             return
         task = asyncio.ensure_future(self._accept(incoming))
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
+
+    def _within_rate(self) -> bool:
+        second = int(asyncio.get_running_loop().time())
+        if second != self._second:
+            self._second, self._begun = second, 0
+        self._begun += 1
+        return self._begun <= MAX_RATE
 
     async def _accept(self, incoming: Incoming) -> None:
         try:

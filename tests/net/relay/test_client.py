@@ -8,6 +8,7 @@ from net.addresses import RelayAddress
 from net.carriers.base import Carrier
 from net.carriers.memory import memory_pair
 from net.errors import ClosedError, NetError, ProtocolError, RefusedError
+from net.relay import client as client_module
 from net.relay.client import MAX_ANSWERS, RelayClient
 from net.relay.limits import RelayLimits
 from net.relay.messages import Incoming, Limits, Message, Ready, Reserved, encode_message
@@ -122,6 +123,21 @@ async def test_a_flood_of_calls_by_the_relay_makes_few_streams() -> None:
     assert len(streams) <= 1 + MAX_ANSWERS
     assert not arrived
     reservation.close()
+
+
+async def test_answers_have_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "MAX_RATE", 2)
+    bed = RelayBed()
+    reservation = await bed.client(BOB).reserve(ADDRESS, lambda carrier: carrier.abort())
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 1000.0)
+    for _ in range(2):
+        await bed.client(ALICE).connect(ADDRESS, BOB.public_key)
+    with pytest.raises(RefusedError, match="does not want to"):
+        await bed.client(ALICE).connect(ADDRESS, BOB.public_key)
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 1001.0)
+    await bed.client(ALICE).connect(ADDRESS, BOB.public_key)
+    reservation.close()
+    bed.close()
 
 
 async def test_bytes_that_come_with_ready_are_the_other_ends() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from net.relay import choice, core, keeper, link, questions, service
+from net.relay import choice, client, core, keeper, link, questions, service
 from net.relay.limits import RelayLimits
 from net.relay.messages import (
     MAX_MESSAGE,
@@ -62,6 +62,7 @@ def test_the_numbers() -> None:
         f"Clients ping every {link.KEEP_ALIVE:g} s",
         f"after {link.SILENCE:g} s of silence",
         f"at most\n  {service.MAX_EARLY:,}.",
+        f"ours answers {client.MAX_ANSWERS} at a time and {client.MAX_RATE} a second",
         f"| reservations | {limits.reservations} |",
         f"| circuits, those that wait for Accept included | {limits.circuits} |",
         f"| circuits that one key takes part in | {limits.circuits_per_peer} |",
