@@ -106,29 +106,7 @@ class Record:
 
     def to_bytes(self) -> bytes:
         """Return the record's value."""
-        levels = sorted(self.nodes)
-        width = _width(self.nodes[levels[-1]][0]) if levels else 1
-        flags = width - 1
-        head = b""
-        if len(levels) != full_levels(self.block):
-            flags |= PARTIAL
-            mask = 0
-            for level in levels:
-                mask |= 1 << level
-            head = mask.to_bytes(8, "little")
-        if self.data is not None:
-            flags |= INLINE
-        elif self.outside:
-            flags |= OUTSIDE
-        parts = [_FLAG_BYTES[flags], head]
-        for level in levels:
-            size, digest = self.nodes[level]
-            parts.append(digest)
-            if level or self.data is None:
-                parts.append(size.to_bytes(width, "little"))
-        if self.data is not None:
-            parts.append(self.data)
-        return b"".join(parts)
+        return encode_record(self.block, self.nodes, self.data, outside=self.outside)
 
     @classmethod
     def from_bytes(cls, body: bytes, block: int) -> Record:
@@ -159,21 +137,34 @@ class Record:
         return cls(block, nodes, data, outside=bool(flags & OUTSIDE))
 
 
-def single_node_record(block: int, level: int, node: TreeNode) -> bytes:
-    """Return the value of a record with one node and no data: what most nodes of a proof make."""
-    size, digest = node
-    width = _width(size)
+def encode_record(
+    block: int, nodes: Mapping[int, TreeNode], data: bytes | None = None, *, outside: bool = False
+) -> bytes:
+    """Return the value of a record: nodes by level, and the data where it is inline."""
+    levels = sorted(nodes) if len(nodes) > 1 else nodes
+    mask = top = 0
+    for level in levels:
+        mask |= 1 << level
+        top = level
+    width = (nodes[top][0].bit_length() + 7) // 8 or 1 if nodes else 1
     flags = width - 1
-    if level or block & 1:
-        return b"".join(
-            (
-                _FLAG_BYTES[flags | PARTIAL],
-                (1 << level).to_bytes(8, "little"),
-                digest,
-                size.to_bytes(width, "little"),
-            )
-        )
-    return _FLAG_BYTES[flags] + digest + size.to_bytes(width, "little")
+    if data is not None:
+        flags |= INLINE
+    elif outside:
+        flags |= OUTSIDE
+    if mask == (block ^ (block + 1)):  # a bit for the leaf and for each carry
+        parts = [_FLAG_BYTES[flags]]
+    else:
+        parts = [_FLAG_BYTES[flags | PARTIAL], mask.to_bytes(8, "little")]
+    for level in levels:
+        size, digest = nodes[level]
+        if level or data is None:
+            parts += (digest, size.to_bytes(width, "little"))
+        else:
+            parts.append(digest)
+    if data is not None:
+        parts.append(data)
+    return b"".join(parts)
 
 
 def parse_record(value: bytes, block: int) -> Record | None:

@@ -198,14 +198,18 @@ class Log:
         for block, levels in columns.items():
             key = layout.record_key(self.number, block)
             value = writer.get(key)
-            if value is None and len(levels) == 1 and block not in blocks:
-                ((level, node),) = levels.items()
-                items.append((key, layout.single_node_record(block, level, node)))
+            data = blocks.get(block)
+            if value is None:
+                outside = data is not None and len(data) > layout.INLINE_SIZE
+                inline = None if outside else data
+                encoded = layout.encode_record(block, levels, inline, outside=outside)
+                items.append((key, encoded))
+                if data is not None and outside:
+                    items.append((key + layout.DATA_SUFFIX, data))
                 continue
-            record = Record(block, {}) if value is None else Record.from_bytes(value, block)
+            record = Record.from_bytes(value, block)
             if not record.agrees_with(levels):
                 return False
-            data = blocks.get(block)
             if data is not None or not levels.keys() <= record.nodes.keys():
                 items.extend(self._merged(record, levels, data))
         items.sort()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -130,13 +129,3 @@ def test_worked_sizes() -> None:
     assert len(layout.complete_record([leaf], None)) == 1 + 33
     assert [layout.full_levels(block) for block in range(8)] == [1, 2, 1, 3, 1, 2, 1, 4]
     assert len(layout.encode_head(Head(0, 1, bytes(32), ((0, bytes(64)),)), 1)) == 106
-
-
-@pytest.mark.parametrize("block", [0, 1, 2, 3, 7, 8])
-def test_a_single_node_is_written_as_any_record_is(block: int) -> None:
-    for level in range(layout.full_levels(block)):
-        for size in (0, 255, 256, 2**40):
-            node = size, bytes(range(32))
-            assert layout.single_node_record(block, level, node) == (
-                Record(block, {level: node}).to_bytes()
-            )
