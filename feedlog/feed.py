@@ -308,6 +308,8 @@ class Feed(Replica):
         Raises `ValueError` past the end. Close it when done: it keeps the store
         from reusing freed space.
         """
+        if self.manifest is None:
+            self._latest()
         return Snapshot(
             self.key,
             self._log,
@@ -390,6 +392,7 @@ class Feed(Replica):
         except CorruptError as fault:
             return AuditReport(fault=fault)
         with self._reading() as reader:
+            self._state(reader)
             return audit(reader, self._log, self.key, self.manifest)
 
     def open(self, *, on_close: Callable[[], None] = lambda: None) -> BufferedReader:

@@ -70,6 +70,10 @@ class Replica(View):
             return seen[1]
         entry = self._log.last_entry(reader)
         state = (None, 0) if entry is None else self._log.decode_head(entry)
+        if self.manifest is None and entry is not None:
+            meta = catalog.load_feed(reader, self._log.number)  # another process has learned it
+            if meta is not None and meta.manifest:
+                self.manifest = Manifest.from_bytes(meta.manifest)
         if generation is not None:
             self._seen = generation, state
         return state
@@ -132,6 +136,8 @@ class Replica(View):
         """
         self._refuse_read_only()
         self.flush()
+        if self.manifest is None:
+            self._latest()
         verified = apply(self._storage, self._log, self.key, self.manifest, proof)
         if self.manifest is None:
             self.manifest = verified.manifest

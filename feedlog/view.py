@@ -53,7 +53,7 @@ class View(ABC):
         """Open the state that this view reads."""
 
     def _proving(self) -> AbstractContextManager[Reader]:
-        """Open the state that proofs are made of."""
+        """Open the state for what needs no block that waits to be stored, or asks for it."""
         return self._reading()
 
     @abstractmethod
@@ -91,7 +91,7 @@ class View(ABC):
     @property
     def byte_length(self) -> int:
         """Bytes in all blocks of the feed, as stored: with their encryption, if any."""
-        with self._reading() as reader:
+        with self._proving() as reader:
             return self._state(reader)[1]
 
     @property
@@ -114,7 +114,7 @@ class View(ABC):
 
     def heads(self) -> list[Head]:
         """Return every signed head that is kept, one for each batch, oldest first."""
-        with self._reading() as reader:
+        with self._proving() as reader:
             head, _ = self._state(reader)
             return [one for one in self._log.heads(reader) if head and one.length <= head.length]
 
@@ -134,7 +134,8 @@ class View(ABC):
 
         Raises `IndexError` past the end and `BlockMissing` for a block that is not held.
         """
-        with self._reading() as reader:
+        several = isinstance(index, slice) or index < 0
+        with self._reading() if several else self._proving() as reader:
             head, _ = self._state(reader)
             length = head.length if head else 0
             if isinstance(index, slice):
@@ -194,7 +195,7 @@ class View(ABC):
     @property
     def size(self) -> int:
         """Bytes in all blocks as they are read: without their encryption, if the key is here."""
-        with self._reading() as reader:
+        with self._proving() as reader:
             head, byte_length = self._state(reader)
         return byte_length - self._overhead * (head.length if head else 0)
 

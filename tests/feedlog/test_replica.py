@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from feedlog import BlockMissing, Feed, NotWritable, Store, flat_tree
+from feedlog.apply import apply
 
 BLOCKS = [b"block %d" % i for i in range(40)]
 
@@ -69,3 +72,28 @@ def test_a_read_only_store_accepts_nothing(tmp_path: object, theirs: Feed) -> No
             copy.accept(theirs.prove([3], since=40, length=40, signed=False))
         with pytest.raises(NotWritable):
             copy.apply(theirs.prove([3]))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda copy, _: copy.prove([3], signed=False, since=copy.length).data == (copy[3],),
+        lambda copy, theirs: copy.root_hash() == theirs.root_hash(),
+        lambda copy, _: copy.audit().fault is None,
+        lambda copy, theirs: copy.snapshot().root_hash(2) == theirs.root_hash(2),
+        lambda copy, theirs: bool(
+            copy.apply(
+                theirs.prove([4], signed=False, since=theirs.length, length=theirs.length)
+            ).blocks
+        ),
+    ],
+    ids=["prove", "root_hash", "audit", "snapshot", "apply"],
+)
+def test_a_manifest_that_another_process_learned_is_known(
+    store: Store, theirs: Feed, use: Callable[[Feed, Feed], bool]
+) -> None:
+    copy = store.feed(key=theirs.key)
+    assert copy.manifest is None
+    apply(copy._storage, copy._log, copy.key, None, theirs.prove(range(6)))  # behind its back
+    assert use(copy, theirs)
+    assert copy.manifest == theirs.manifest

@@ -62,9 +62,23 @@ def test_a_block_is_read_while_it_waits(copy: Feed, theirs: Feed) -> None:
     for index in (7, 3, 40):
         accept(copy, theirs, index)
     assert [copy[index] for index in (3, 7, 40)] == [BLOCKS[index] for index in (3, 7, 40)]
-    assert waits(copy)
     with pytest.raises(BlockMissing):
         copy[8]
+    with pytest.raises(IndexError):
+        copy[50]
+    assert waits(copy)
+    assert copy[-10] == BLOCKS[40]
+    assert not waits(copy)
+
+
+def test_reading_a_large_stored_block_does_not_write(store: Store, elsewhere: Store) -> None:
+    theirs = elsewhere.feed("large")
+    theirs.extend([b"large" * 1000] * 3)
+    copy = store.feed(key=theirs.key)
+    copy.apply(theirs.prove([1]))
+    accept(copy, theirs, 2)
+    assert copy[1] == copy[2] == theirs[1]
+    assert waits(copy)
 
 
 @pytest.mark.parametrize(
