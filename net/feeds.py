@@ -16,6 +16,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakValueDictionary
 
 from feedlog import Feed, Store
 from net.announcer import Announcer
@@ -64,6 +65,7 @@ class Feeds:
         self._finders: dict[Swarm, Finder] = {}
         self._searches: dict[Swarm, asyncio.Task[None]] = {}
         self._connections: dict[bytes, list[Connection]] = {}
+        self._meetings: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(
@@ -181,7 +183,14 @@ class Feeds:
     # Peers.
 
     async def _meet(self, peer: PeerAddress, swarm: Swarm, remote: Remote) -> None:
-        """Talk with a peer about a feed, over a connection that exists or a new one."""
+        """Talk with a peer about a feed, over a connection that exists or a new one.
+
+        A peer that is found several times, or for several feeds, is dialled once at a time.
+        """
+        async with self._meetings.setdefault(peer.public_key, asyncio.Lock()):
+            await self._meet_now(peer, swarm, remote)
+
+    async def _meet_now(self, peer: PeerAddress, swarm: Swarm, remote: Remote) -> None:
         name = peer.public_key.hex()[:8]
         if peer.public_key in swarm.keys:
             return

@@ -79,12 +79,22 @@ def test_every_pair_several_times(members: Members) -> None:
             print(f"{near:>10} -> {far:<10} {median(times):5.0f} ms, at most {max(times)}", ways)
 
 
-@pytest.mark.parametrize(("kind", "way"), [("cone", "punched"), ("symmetric", "relay")])
-def test_a_feed_is_read_through_two_routers(members: Members, kind: str, way: str) -> None:
-    writer, reader = members.place(2, kind), members.place(1, kind)
-    key = writer.ask("share", members.bootstrap, members.port(), IPV4)
+@pytest.mark.parametrize(
+    ("far", "near", "way"),
+    [
+        ("cone", "cone", "punched"),
+        ("symmetric", "symmetric", "relay"),
+        ("cone", "blocked", "relay"),
+        ("blocked", "cone", "relay"),
+    ],
+)
+def test_a_feed_is_read_through_two_routers(
+    members: Members, far: str, near: str, way: str
+) -> None:
+    writer, reader = members.place(2, far), members.place(1, near)
+    writer.tell("share", members.bootstrap, members.port(), IPV4)
     members.start(reader)
-    block, *ways = reader.ask("read", key, 20.0)
+    block, *ways = reader.ask("read", writer.answer(), 20.0)
     assert block == "block 9"
     assert [one.split(maxsplit=1)[0] for one in ways] == [way]
 

@@ -82,6 +82,17 @@ async def test_somebody_elses_discovery_is_all_there_is(start: Start) -> None:
     assert alone.asked == ""
 
 
+async def test_a_network_of_its_own_is_for_those_with_the_key(start: Start) -> None:
+    key = bytes(range(32))
+    first = await start(network_key=key)
+    member = await start(network_key=key, bootstrap=[first.address])
+    stranger = await start(bootstrap=[first.address])
+    assert (member.trouble, bool(stranger.trouble)) == ("", True)
+    await member.discovery.announce(b"t" * 20, [("192.0.2.1", 9)])
+    assert await found(first, b"t" * 20)
+    assert stranger.is_cut_off
+
+
 def test_which_hosts_look_for_neighbours() -> None:
     everywhere = ["0.0.0.0", "::"]
     assert lan_hosts(everywhere, None) == lan_hosts(everywhere, True) == everywhere

@@ -92,6 +92,23 @@ async def test_blind_probes_come_from_sockets_of_their_own(ends: tuple[End, End]
     lonely.close()
 
 
+async def test_ways_that_are_kept_are_counted_apart(
+    ends: tuple[End, End], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, far = ends
+    monkeypatch.setattr("net.carriers.punching.MAX_KEPT", 1)
+    monkeypatch.setattr("net.carriers.punching.MAX_PUNCHES", 1)
+    kept = near.port.start(keys(True), puncher(near.offer(), far.offer(), True))
+    far.port.start(keys(False), puncher(far.offer(), near.offer(), False))
+    with pytest.raises(PunchError, match="1 punches run and 0 ways are kept"):
+        near.port.start(keys(True, 9), puncher(near.offer(), far.offer(), True, 9))
+    await kept.punched()
+    with pytest.raises(PunchError, match="0 punches run and 1 ways are kept"):
+        near.port.start(keys(True, 9), puncher(near.offer(), far.offer(), True, 9))
+    kept.close()
+    near.port.start(keys(True, 9), puncher(near.offer(), far.offer(), True, 9))
+
+
 async def test_failures_are_errors_with_a_reason(ends: tuple[End, End]) -> None:
     near, _ = ends
     random = Offer(NatClass.RANDOM, ("192.0.2.1", 9))
