@@ -73,7 +73,7 @@ class Announcer:
                     await self._looking.wait()
             self._looking.clear()
             where = self._where()
-            for topic in [topic for topic, said in self._topics.items() if said != where]:
+            for topic in [topic for topic, said in self._topics.items() if _differ(said, where)]:
                 try:
                     await self.announce(topic)
                 except NetError as error:
@@ -89,3 +89,8 @@ class Announcer:
             async with asyncio.timeout(WITHDRAWAL):
                 withdrawals = (self._discovery.unannounce(topic) for topic in topics)
                 await asyncio.gather(*withdrawals, return_exceptions=True)
+
+
+def _differ(said: Where, where: Where) -> bool:
+    """Tell whether it is news; the order alone, which follows the routing table, is none."""
+    return any(set(before) != set(now) for before, now in zip(said, where, strict=True))

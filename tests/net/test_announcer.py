@@ -59,6 +59,15 @@ async def test_announcements_move_with_us_and_are_withdrawn() -> None:
     announcer.look()
     await board.changed.wait()
     assert board.posted == {b"topic": (AWAY, (relay,))}
+    where = [*AWAY, *HOME], (relay,)
+    board.changed.clear()
+    announcer.look()
+    await board.changed.wait()
+    where = [*HOME, *AWAY], (relay,)  # the same in another order is no news
+    announcer.look()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert board.posted == {b"topic": ([*AWAY, *HOME], (relay,))}
     assert announcer.topics == {b"topic", b"bad"}
     await announcer.withdraw(b"bad")
     await announcer.withdraw(b"never announced")
