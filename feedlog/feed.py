@@ -392,7 +392,10 @@ class Feed(Replica):
         except CorruptError as fault:
             return AuditReport(fault=fault)
         with self._reading() as reader:
-            self._state(reader)
+            try:
+                self._learn_manifest(reader)
+            except CorruptError as fault:
+                return AuditReport(fault=fault)
             return audit(reader, self._log, self.key, self.manifest)
 
     def open(self, *, on_close: Callable[[], None] = lambda: None) -> BufferedReader:

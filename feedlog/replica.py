@@ -70,13 +70,18 @@ class Replica(View):
             return seen[1]
         entry = self._log.last_entry(reader)
         state = (None, 0) if entry is None else self._log.decode_head(entry)
-        if self.manifest is None and entry is not None:
-            meta = catalog.load_feed(reader, self._log.number)  # another process has learned it
-            if meta is not None and meta.manifest:
-                self.manifest = Manifest.from_bytes(meta.manifest)
+        if entry is not None:
+            self._learn_manifest(reader)
         if generation is not None:
             self._seen = generation, state
         return state
+
+    def _learn_manifest(self, reader: Reader) -> None:
+        """Take over the manifest that another process has learned from a proof."""
+        if self.manifest is None:
+            meta = catalog.load_feed(reader, self._log.number)
+            if meta is not None and meta.manifest:
+                self.manifest = Manifest.from_bytes(meta.manifest)
 
     def _latest(self) -> Head | None:
         seen = self._seen

@@ -6,6 +6,7 @@ import random
 import tracemalloc
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from feedlog import (
@@ -272,4 +273,9 @@ def test_a_foreign_manifest(full: Feed) -> None:
     full.manifest = Manifest((KeyPair.generate().public_key,))
     assert "manifest does not hash to the feed's key" in str(full.audit().fault)
     full.manifest = None
+    with full._storage.write() as writer:
+        meta = catalog.load_feed(writer, full._log.number)
+        assert meta is not None
+        gone = msgspec.structs.replace(meta, manifest=b"")
+        catalog.save_feed(writer, full._log.number, gone)
     assert "without the feed's manifest" in str(full.audit().fault)
