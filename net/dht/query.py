@@ -353,7 +353,8 @@ class Query:
                 continue
             if candidate.state is State.NEW and self._counts(candidate):
                 return candidate, min(usable)
-            if candidate.state is State.LATE and candidate.attempts < MAX_ATTEMPTS:
+            gone = candidate.suspect and self._answers  # and it is not we who are cut off
+            if candidate.state is State.LATE and candidate.attempts < MAX_ATTEMPTS and not gone:
                 late.append((candidate, min(usable)))
         if self._answers >= ENOUGH:
             return None

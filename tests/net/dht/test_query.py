@@ -263,6 +263,21 @@ def test_suspects_are_asked_last() -> None:
     assert query.requests(0.0) == [contact(3), contact(4), contact(5), contact(1)]
 
 
+def test_a_suspect_is_asked_once_where_others_answer_and_three_times_where_nobody_does() -> None:
+    for answering in (True, False):
+        query = Query(bytes(20), suspects=frozenset([contact(1).address]))
+        query.start([contact(1), contact(2)])
+        asked: list[Contact] = []
+        now = 0.0
+        while not query.done and now < 20 * SOFT_TIMEOUT:
+            for one in query.requests(now):
+                asked.append(one)
+                if answering and one == contact(2):
+                    query.answered(one, one.id, [])
+            now += SOFT_TIMEOUT
+        assert asked.count(contact(1)) == (1 if answering else MAX_ATTEMPTS)
+
+
 def test_an_honest_address_under_a_false_id_is_put_right() -> None:
     query = Query(bytes(20))
     false = Contact((1).to_bytes(20, "big"), contact(9).address)
