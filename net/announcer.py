@@ -83,6 +83,7 @@ class Announcer:
         """Withdraw everything, as far as that goes quickly."""
         if self._task is not None:
             self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
         topics = list(self._topics)
         self._topics.clear()
         with contextlib.suppress(TimeoutError):

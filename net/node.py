@@ -353,7 +353,7 @@ class Node:
 
     async def _allow_introduction(self, key: bytes) -> bool:
         """Decide about a peer that wants a hole punched, whatever for."""
-        if self._running().reception.is_banned(key):
+        if self._closed or self._running().reception.is_banned(key):
             return False
         return await self._streams.admits(key) or await self._feeds.admits(key)
 

@@ -30,7 +30,7 @@ from net.carriers.held import HeldCarrier
 from net.carriers.punching import Punch, PunchPort, Way
 from net.carriers.quic import QuicPort
 from net.discovery import Introducer
-from net.errors import HandshakeError, NetError, PunchError
+from net.errors import HandshakeError, NetError
 from net.punch.introduction import Introduction
 from net.punch.messages import Offer
 
@@ -130,7 +130,7 @@ class Rendezvous:
                 return self._silence("not allowed")
             introduction.answer(self._offer())
             hole = Hole(self._start(introduction))
-        except PunchError as error:
+        except NetError as error:  # too many punches, or the node is closing
             return self._silence("busy", error)
         finally:
             self._done_with(key)
