@@ -260,6 +260,8 @@ class Replication:
 
     def _on_bad(self, arrival: Arrival, error: FeedlogError, now: float) -> None:
         session, sent = arrival.session, arrival.sent
+        if isinstance(error, InvalidProof):
+            self._refresh(now)  # another process may have changed what the proof builds on
         if isinstance(error, InvalidProof) and self._is_stale(arrival):
             self.counters["stale"] += 1
             if sent is None:

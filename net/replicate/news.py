@@ -60,8 +60,11 @@ class News:
                 session.doubted = False
                 session.put(Want(0, messages.MAX_LENGTH))
             position = (head.fork, head.length)
-            if session.position >= position and not (self.live and session.known != position):
-                continue  # it has no use for our news, nor we for its pushes
+            if session.position >= position and (
+                session.known == position
+                or (not self.live and session.link.have.covers(0, head.length))
+            ):
+                continue  # it has no use for our news or for us, nor we for its pushes
             if before is not None and self._push(session, before, head, pushes):
                 continue
             session.info_due = True

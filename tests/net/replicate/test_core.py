@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from feedlog.apply import apply
 from net.replicate.messages import NoData, Request
 from tests.reference.world import Host, World
 
@@ -216,3 +217,51 @@ class TestManyPeers:
         assert sum(map(len, reader.feed.have)) == 200
         assert reader.core.counters["wasted"] == 0
         assert not sent(writer, NoData)
+
+
+class TestAnotherProcess:
+    def test_a_peer_is_not_blamed_for_a_fork_that_another_process_learned(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed)
+        world.connect(reader, writer, delay=0.025)
+        world.run(1)
+        reader.core.wants.block(50)
+        reader.settle()
+        world.run(0.03)  # the answer is on its way
+        writer.feed.truncate(60)
+        feed = reader.feed
+        apply(feed._storage, feed._log, feed.key, feed.manifest, writer.feed.prove())
+        world.run(1)
+        assert not reader.failures
+        assert reader.heads[-1] == (1, 60)
+        writer.changed()
+        world.run(until=lambda: feed.has(50))
+        assert feed[50] == writer.feed[50]
+        assert not reader.failures
+
+
+class TestAmongFollowers:
+    @pytest.mark.parametrize("truncated", [False, True], ids=["grown", "truncated"])
+    def test_who_learns_of_a_head_last_is_a_source_of_it_as_well(
+        self, world: World, writer: Host, replica: MakeReplica, truncated: bool
+    ) -> None:
+        first, last = replica(writer.feed), replica(writer.feed)
+        of_first, _ = world.connect(first, writer, delay=0.01)
+        of_last, _ = world.connect(last, writer, delay=0.05)
+        world.connect(first, last, delay=0.001)
+        world.run(1)
+        if truncated:
+            writer.feed.truncate(50)
+        added = writer.feed.extend(b"new %d" % i for i in range(10))
+        writer.changed()
+        world.run(1)
+        last.core.wants.add([(added.start, added.stop)])
+        last.settle()
+        world.run(until=lambda: last.feed.has(added.start, added.stop))
+        first.drop(of_first)
+        last.drop(of_last)
+        first.core.wants.add([(added.start, added.stop)])
+        first.settle()
+        world.run(until=lambda: first.feed.has(added.start, added.stop))
+        assert first.feed.have == [added]
