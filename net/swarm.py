@@ -193,7 +193,7 @@ class Swarm:
 
     def changed(self) -> None:
         """Look at the feed: it may have changed."""
-        if not self._closed:
+        if not self._closed and not self.feed.purged:
             self.core.changed(self._loop.time())
             self._settle_soon()
 

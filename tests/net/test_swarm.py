@@ -212,3 +212,22 @@ async def test_who_waits_for_a_block_does_not_wait_for_what_is_being_stored(
     theirs._intake._applying = True  # a thread is at a large proof
     assert await remote.get(7, timeout=20) == source[0][7]
     theirs._intake._applying = False
+
+
+async def test_a_feed_may_be_purged_while_it_is_served(
+    make_swarm: Callable[..., Swarm], connect: Connect, source: tuple[Feed, Store]
+) -> None:
+    there = Store.memory()
+    ours, theirs = make_swarm(*source), make_swarm(there.feed(key=source[0].key), there)
+    faults: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    theirs.core.following = True
+    await connect(ours, theirs)
+    await until(lambda: theirs.feed.length == 100)
+    source[0].purge()
+    ours.poll()
+    theirs.core.wants.add([(0, 100)])
+    theirs.changed()
+    await until(lambda: not next(iter(theirs.peers)).link.have)
+    assert theirs.feed.have == []
+    assert not faults
