@@ -1,7 +1,7 @@
 """How many blocks a second can be appended in one batch, under one signature?
 
 Nothing but hashing and storing is left here: two hashes a block. The call of `blake3(...).digest()`
-from Python sets the pace; docs/adr/0010-price-of-a-call.md has the profile.
+from Python sets the pace; docs/adr/0014-price-of-a-call.md has the profile.
 """
 
 from __future__ import annotations
