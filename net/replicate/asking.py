@@ -113,7 +113,9 @@ class Asking:
                     query.reasons.append(f"{session.name} does not know {query.hint[0]!r}")
                     candidates.remove(session)
         if not candidates:
-            if self.sessions and not pending and query.tried:
+            # One who has come and not yet told what it has may know the answer.
+            all_tried = all(session.number in query.tried for session in self.sessions)
+            if self.sessions and all_tried and not pending:
                 self._fail(query)
             return
         best = max(

@@ -52,6 +52,21 @@ class TestQueries:
         assert reader.answered(query) is False
         assert "odd" in query.reasons[0]
 
+    def test_one_who_has_just_come_is_waited_for_when_the_only_peer_leaves(
+        self, world: World, writer: Host, replica: MakeReplica
+    ) -> None:
+        reader = replica(writer.feed, following=False)
+        query = Query()
+        reader.core.query(query, world.now)
+        first, _ = world.connect(reader, writer, delay=0.025)
+        world.run(until=lambda: bool(query.tried))
+        world.connect(reader, world.host(writer.feed, writer.store), delay=0.025)
+        reader.drop(first)  # before its answer, and before the other's greeting
+        reader.settle()
+        assert query.reasons
+        world.run(1)
+        assert reader.answered(query) is True
+
     def test_a_query_waits_for_a_peer(
         self, world: World, writer: Host, replica: MakeReplica
     ) -> None:
