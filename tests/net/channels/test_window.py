@@ -60,7 +60,7 @@ def test_a_quick_consumer_grows_its_window_and_a_slow_one_does_not() -> None:
 
 
 def test_a_window_grows_where_bytes_take_several_round_trips_of_a_ping() -> None:
-    """As they do where packets are lost: 256 KiB in four times the shortest round trip."""
+    """As they do where packets are lost: a window in four times the shortest round trip."""
     round_trip = 0.05
     window, now = ReceiveWindow(Budget(), 0.0), 0.0
     for _ in range(40):
