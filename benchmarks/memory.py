@@ -34,9 +34,9 @@ from net.carriers.tcp import connect_tcp
 from net.channels import Channel
 from net.connection import PROTOCOL as CHANNELS
 from net.connection import Connection
+from net.opening import open_stream
 from net.replicate.messages import PROTOCOL as REPLICATE
 from net.replicate.messages import Info, encode
-from net.stream import open_stream
 
 LOOPBACK = "127.0.0.1"
 BLOCK = 64 << 10

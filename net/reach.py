@@ -24,11 +24,12 @@ from net.dial import Attempt, Way, dial, ways_to
 from net.discovery import Introducer, PeerAddress
 from net.errors import ConnectError, DeadlineError, NotFound, PunchError
 from net.moving import PROTOCOL as MOVES
+from net.opening import open_stream
 from net.ports import Ports
 from net.punch.classify import NatReport
 from net.punch.puncher import PUNCH_TIME, Reason
 from net.rendezvous import Rendezvous
-from net.stream import SecureStream, open_stream
+from net.stream import SecureStream
 from net.upgrade import Upgrades
 
 PUNCH_TIMEOUT = PUNCH_TIME + 8.0

@@ -21,7 +21,8 @@ from feedlog import KeyPair
 from net.admission import Admission, Admitted, Guest
 from net.carriers.base import Carrier
 from net.errors import NetError
-from net.stream import SecureStream, accept_stream
+from net.opening import accept_stream
+from net.stream import SecureStream
 
 TICK = 0.25
 """Seconds at least between two looks at who comes too slowly in."""

@@ -21,13 +21,14 @@ from net.carriers.base import Carrier
 from net.dht.hashing import relay_topic
 from net.dial import Way, dial, ways_to
 from net.discovery import Discovery, PeerAddress
+from net.opening import open_stream
 from net.ports import Ports
 from net.relay.client import RelayClient
 from net.relay.keeper import RelayKeeper
 from net.relay.link import RelayLink
 from net.relay.messages import PROTOCOL
 from net.relay.service import RelayService
-from net.stream import SecureStream, open_stream
+from net.stream import SecureStream
 
 LOOK = 2.0
 """Seconds between two looks at whether relays are wanted."""

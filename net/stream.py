@@ -1,17 +1,15 @@
 """Secure streams: a Noise session over a carrier, with the face of an asyncio stream.
 
-    stream = await open_stream(carrier, key_pair, remote_key)      # we know whom we want
-    stream = await accept_stream(carrier, key_pair, allow=policy)  # somebody comes to us
     stream.write(b"hi"); await stream.drain(); await stream.read(65536); stream.close()
 
-The face of a `Line`, which is a carrier with its session: it keeps what was read until it
-is taken, keeps deadlines and applies back-pressure.
+The face of a `Line`, which is a carrier with its session: it keeps deadlines and applies
+back-pressure. `net.opening` makes it.
 A reader that stops reading stops the peer, through the carrier; `drain` waits for a peer
 that does not read. A layer that would rather be called than read (the channels do)
 attaches a consumer.
 
-Invariant: what a stream holds is bounded: `READ_HIGH` and one carrier read of plaintext,
-the carrier's high-water mark and one `write` of ciphertext.
+Invariant: what a stream holds is bounded: what its reader does of plaintext, the carrier's
+high-water mark and one `write` of ciphertext.
 Must not know channels, feeds, or which carrier it runs on.
 """
 
@@ -19,114 +17,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Self
 
-from feedlog.keys import KeyPair
 from net.carriers.base import Carrier
 from net.consumer import Consumer
-from net.errors import ClosedError, DeadlineError, HandshakeError, NetError, RefusedError
-from net.inbox import Inbox
+from net.errors import ClosedError, HandshakeError, NetError
 from net.line import Line, Surrendered
 from net.noise import Established, NoiseSession, PeerIdentified
+from net.reader import READ_HIGH, Reader
 
-HANDSHAKE_DEADLINE = 10.0
-"""Seconds for a whole handshake: four round trips of a bad satellite link."""
 CLOSE_DEADLINE = 5.0
 """Seconds in which the peer may end its direction after we have ended ours."""
 FLUSH_DEADLINE = 60.0
 """Seconds in which a closed stream must get rid of what was written before."""
 
-READ_HIGH = 1 << 20
-"""Bytes read and not taken above which the carrier is told to stop."""
-READ_LOW = 256 << 10
-
 SEAL_CHUNK = 256 << 10
 """Bytes sealed before they are handed to the carrier: four records a system call."""
-
-Allow = Callable[[bytes, str], bool | Awaitable[bool]]
-"""Decides about a peer by its public key and the protocol that it asks for."""
-
-
-async def open_stream(
-    carrier: Carrier,
-    key_pair: KeyPair,
-    remote_key: bytes | None,
-    *,
-    protocol: str = "",
-    extra: bytes = b"",
-    allow: Allow | None = None,
-    timeout: float = HANDSHAKE_DEADLINE,  # noqa: ASYNC109 - it closes the carrier too
-) -> SecureStream:
-    """Make a secure stream to the peer with that key (or to whoever answers, for None).
-
-    `allow` decides about an answering peer whose key we did not name. Raises
-    `HandshakeError`, `RefusedError` or `DeadlineError`, and the carrier is closed.
-    """
-    session = NoiseSession(
-        key_pair,
-        initiator=True,
-        remote_key=remote_key,
-        protocol=protocol,
-        extra=extra,
-        binding=carrier.binding,
-    )
-    return await _establish(SecureStream(carrier, session), allow, b"", timeout)
-
-
-async def accept_stream(
-    carrier: Carrier,
-    key_pair: KeyPair,
-    *,
-    allow: Allow | None = None,
-    extra: bytes = b"",
-    timeout: float = HANDSHAKE_DEADLINE,  # noqa: ASYNC109 - it closes the carrier too
-) -> SecureStream:
-    """Make a secure stream with the peer that has connected.
-
-    `allow` is asked when the peer has proven its key and before it gets an answer.
-    Raises `HandshakeError`, `RefusedError` or `DeadlineError`, and the carrier is closed.
-    """
-    session = NoiseSession(key_pair, initiator=False, extra=extra, binding=carrier.binding)
-    return await _establish(SecureStream(carrier, session), allow, extra, timeout)
-
-
-async def _establish(
-    stream: SecureStream, allow: Allow | None, extra: bytes, seconds: float
-) -> SecureStream:
-    try:
-        async with asyncio.timeout(seconds):
-            peer = await stream.begin()
-            if peer is not None:
-                await _decide(allow, peer)
-                await stream.accept(extra)
-    except TimeoutError as error:
-        stream.abort()
-        raise DeadlineError(
-            f"handshake with {stream.description} not finished in {seconds:g} s"
-        ) from error
-    except BaseException:
-        stream.abort()
-        raise
-    return stream
-
-
-async def _decide(allow: Allow | None, peer: PeerIdentified) -> None:
-    if allow is None:
-        return
-    allowed = allow(peer.public_key, peer.protocol)
-    if inspect.isawaitable(allowed):
-        allowed = await allowed
-    if not allowed:
-        raise RefusedError(f"peer {peer.public_key.hex()[:16]} is not allowed")
 
 
 class SecureStream:
     """An encrypted, authenticated stream to one peer.
 
-    Made by `open_stream` and `accept_stream`; reads and writes as asyncio streams do.
+    Reads and writes as asyncio streams do.
     """
 
     def __init__(self, carrier: Carrier, session: NoiseSession) -> None:
@@ -145,8 +59,7 @@ class SecureStream:
         self._ready: asyncio.Future[Established] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._consumer: Consumer | None = None
-        self._inbox = Inbox()
-        self._read_waiter: asyncio.Future[None] | None = None
+        self._reader = Reader(self.pause_reading, self.resume_reading)
         self._drain_waiters: list[asyncio.Future[None]] = []
         self._reading_paused = False
         self._writing_paused = False
@@ -226,39 +139,23 @@ class SecureStream:
 
     async def read(self, n: int = -1) -> bytes:
         """Return up to `n` bytes, at least one unless the stream has ended; all for -1."""
-        if n == 0:
-            return b""
-        if n < 0:
-            everything: list[bytes] = []
-            while part := await self.read(READ_HIGH):
-                everything.append(part)
-            return b"".join(everything)
-        await self._wait_for_data()
-        return self._take(n)
+        return await self._reader.read(n)
 
     async def readexactly(self, n: int) -> bytes:
         """Return `n` bytes; raises `asyncio.IncompleteReadError` if the stream ends before."""
-        parts: list[bytes] = []
-        missing = n
-        while missing:
-            part = await self.read(missing)
-            if not part:
-                raise asyncio.IncompleteReadError(b"".join(parts), n)
-            parts.append(part)
-            missing -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return await self._reader.readexactly(n)
 
     def at_eof(self) -> bool:
         """Tell whether the peer has ended its direction and everything has been read."""
-        return self._ended and not self._inbox
+        return self._ended and not self._reader
 
     def attach(self, consumer: Consumer) -> None:
         """Call `consumer` from now on with all that comes, instead of keeping it for `read`."""
         if self._consumer is not None:
             raise RuntimeError("the stream has a consumer")
         self._consumer = consumer
-        while self._inbox:
-            consumer.data_received(self._take(READ_HIGH))
+        while self._reader:
+            consumer.data_received(self._reader.take(READ_HIGH))
         if self._writing_paused:
             consumer.pause_writing()
         if self._ended:
@@ -275,28 +172,6 @@ class SecureStream:
         """Read on."""
         self._reading_paused = False
         self._source.carrier.resume_reading()
-
-    async def _wait_for_data(self) -> None:
-        while not self._inbox:
-            if self._ended:
-                return
-            if self._error is not None:
-                raise self._error
-            if self._closing:
-                raise ClosedError("the stream is closed")
-            if self._read_waiter is not None:
-                raise RuntimeError("another task is reading this stream")
-            self._read_waiter = self._loop.create_future()
-            try:
-                await self._read_waiter
-            finally:
-                self._read_waiter = None
-
-    def _take(self, n: int) -> bytes:
-        data = self._inbox.take(n)
-        if self._reading_paused and self._inbox.size < READ_LOW:
-            self.resume_reading()
-        return data
 
     # Writing.
 
@@ -377,8 +252,8 @@ class SecureStream:
         if self._closing:
             return
         self._closing = True
-        self._inbox.clear()
-        self._wake_reader()
+        self._reader.clear()
+        self._reader.fail(ClosedError("the stream is closed"))
         if self._error is not None or self._session.established is None:
             self._carrier.abort()
             return
@@ -433,16 +308,13 @@ class SecureStream:
         if self._consumer is not None:
             self._consumer.data_received(data)
         elif not self._closing:
-            self._inbox.put(data)
-            if self._inbox.size > READ_HIGH and not self._reading_paused:
-                self.pause_reading()
-            self._wake_reader()
+            self._reader.received(data)
 
     def line_ended(self, line: Line) -> None:
         """Learn that the peer has ended its direction."""
         if not self._ended:
             self._ended = True
-            self._wake_reader()
+            self._reader.end()
             if self._consumer is not None:
                 self._consumer.stream_ended()
             if self._closing:
@@ -546,7 +418,7 @@ class SecureStream:
         """Give the line away; the stream itself is over."""
         self._closing = self._given = True
         self._line.on_lost.append(partial(self._closed.set_result, None))
-        early = self._inbox.take(self._inbox.size)
+        early = self._reader.take(self._reader.size)
         return Surrendered(self._line, early, self._ended, self._writing_paused)
 
     def line_moved(self, line: Line) -> None:
@@ -583,12 +455,9 @@ class SecureStream:
             if not future.done() and self._error is not None:
                 future.set_exception(self._error)
                 future.exception()  # whoever waits gets it; nobody has to
-        self._wake_reader()
+        if self._error is not None:
+            self._reader.fail(self._error)
         self._wake_writers()
-
-    def _wake_reader(self) -> None:
-        if self._read_waiter is not None and not self._read_waiter.done():
-            self._read_waiter.set_result(None)
 
     def _wake_writers(self) -> None:
         for waiter in self._drain_waiters:

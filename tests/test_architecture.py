@@ -48,6 +48,8 @@ SHELL = (
     "net/remote_file.py",
     "net/waiting.py",
     "net/intake.py",
+    "net/opening.py",
+    "net/reader.py",
     "net/stream.py",
     "net/finder.py",
     "net/swarm.py",

@@ -27,7 +27,7 @@ from net.channels.window import INITIAL_WINDOW, STREAM_BUDGET
 from net.connection import Connection
 from net.errors import LimitError, NetError, PeerError, ProtocolError
 from net.hashing import capability
-from net.stream import accept_stream, open_stream
+from net.opening import accept_stream, open_stream
 from tests.reference.wire import ALICE, BOB, HANDSHAKE_HASH, mux_events, mux_pair, pump_mux, sent_by
 
 KEY = bytes(range(32))

@@ -29,10 +29,11 @@ from net.errors import NetError
 from net.hashing import capability
 from net.node import Node
 from net.noise import NoiseSession
+from net.opening import open_stream
 from net.reception import Reception
 from net.replicate.messages import PROTOCOL as REPLICATE
 from net.replicate.messages import Cancel, Have, Info, Message, NoData, Request, Want, encode
-from net.stream import SecureStream, open_stream
+from net.stream import SecureStream
 from tests.reference.eavesdropper import Eavesdropper, Known
 
 BLOCKS = [b"block %d" % i * 20 for i in range(300)]

@@ -17,7 +17,8 @@ from net.noise import DataReceived, NoiseSession, StreamEnded
 from net.noise.handshake import MAX_HANDSHAKE_MESSAGE, PATTERN_IK, PATTERN_XX
 from net.noise.records import HEADER, MAX_CIPHERTEXT
 from net.noise.session import MAX_EARLY_DATA
-from net.stream import SecureStream, accept_stream, open_stream
+from net.opening import accept_stream, open_stream
+from net.stream import SecureStream
 from tests.reference.receivers import Recording
 from tests.reference.wire import (
     ALICE,
@@ -301,5 +302,5 @@ async def test_a_peer_that_never_stops_sending_does_not_keep_a_closed_stream() -
     await asyncio.sleep(0)
     ours.close(linger=False)
     await ours.wait_closed()
-    assert not ours._inbox
+    assert not ours._reader
     theirs.abort()

@@ -8,6 +8,7 @@ import pytest
 
 from feedlog.keys import KeyPair
 from net.errors import NetError, RefusedError
+from net.opening import accept_stream, open_stream
 from net.relay import core as core_module
 from net.relay.core import ANSWER, DECISION, SILENCE
 from net.relay.limits import RelayLimits
@@ -21,7 +22,7 @@ from net.relay.messages import (
     encode_message,
 )
 from net.relay.service import MAX_EARLY
-from net.stream import SecureStream, accept_stream, open_stream
+from net.stream import SecureStream
 from tests.reference.relays import ADDRESS, RELAY, RelayBed, until
 from tests.reference.wire import ALICE, BOB, EVE
 
@@ -57,13 +58,13 @@ async def test_a_flood_of_connects_reaches_the_victim_a_few_at_a_time() -> None:
     pass_time(bed, ANSWER)
     assert bed.service.core.circuits == 0
     assert bed.service.reservations == 1
-    assert victim._inbox.size < 400
+    assert victim._reader.size < 400
     bed.close()
 
 
 async def peek(stream: SecureStream) -> bytes:
     """Return what has come, without waiting."""
-    return stream._take(1000) if stream._inbox else b""
+    return stream._reader.take(1000) if stream._reader else b""
 
 
 async def test_connecting_and_leaving_again_and_again_leaves_nothing_behind() -> None:

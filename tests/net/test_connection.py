@@ -10,7 +10,8 @@ from net.channels import Channel
 from net.channels.mux import DEAD_AFTER
 from net.connection import PROTOCOL, Connection
 from net.errors import ClosedError, DeadlineError, ProtocolError
-from net.stream import SecureStream, accept_stream, open_stream
+from net.opening import accept_stream, open_stream
+from net.stream import SecureStream
 from tests.reference.wire import ALICE, BOB
 
 KEY = bytes(range(32))

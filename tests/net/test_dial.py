@@ -13,7 +13,8 @@ from net.carriers.quic import QuicPort
 from net.carriers.udp import UdpSocket
 from net.dial import MAX_WAYS, Way, dial, ways_to
 from net.errors import ConnectError, ListenError, NetError
-from net.stream import SecureStream, accept_stream, open_stream
+from net.opening import accept_stream, open_stream
+from net.stream import SecureStream
 from tests.reference.receivers import Recording
 from tests.reference.wire import ALICE, BOB, EVE
 

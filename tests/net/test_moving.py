@@ -17,7 +17,9 @@ from net.errors import ClosedError, NetError, ProtocolError, RefusedError
 from net.hashing import moving_key, moving_name, moving_proof
 from net.moving import PROTOCOL, Moves
 from net.noise.records import RecordSealer
-from net.stream import READ_HIGH, SecureStream, accept_stream, open_stream
+from net.opening import accept_stream, open_stream
+from net.reader import READ_HIGH
+from net.stream import SecureStream
 from tests.reference.quic import quic_pair
 from tests.reference.relays import RelayBed, streams_between, until
 from tests.reference.wire import ALICE, BOB, EVE
@@ -260,7 +262,7 @@ async def test_a_reader_that_stops_keeps_memory_bounded_while_it_moves() -> None
             written += 65536
         await asyncio.sleep(0)
     assert written < 8 << 20
-    assert theirs._inbox.size < 2 * READ_HIGH + (1 << 20)
+    assert theirs._reader.size < 2 * READ_HIGH + (1 << 20)
     ours.write_eof()
     await moving
     assert set(await theirs.read()) == {0}

@@ -9,8 +9,9 @@ import pytest
 
 from net.carriers import memory_pair
 from net.errors import NetError
+from net.opening import open_stream
 from net.reception import Reception
-from net.stream import SecureStream, open_stream
+from net.stream import SecureStream
 from tests.reference.receivers import Recording
 from tests.reference.wire import ALICE, BOB, EVE
 

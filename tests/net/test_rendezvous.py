@@ -14,11 +14,11 @@ from net.carriers.punching import BUSY, MAX_PUNCHES, PunchPort
 from net.carriers.quic import QuicPort
 from net.carriers.udp import UdpSocket
 from net.errors import DeadlineError, HandshakeError, NetError, PunchError
+from net.opening import accept_stream, open_stream
 from net.punch.classify import NatClass
 from net.punch.introduction import Introduction
 from net.punch.messages import Offer
 from net.rendezvous import MAX_ASKED, MAX_EACH, Rendezvous
-from net.stream import accept_stream, open_stream
 from tests.reference.wire import ALICE, BOB, EVE
 
 TOPIC = bytes(20)

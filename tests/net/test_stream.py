@@ -2,42 +2,23 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 
-from net.carriers import Carrier, connect_tcp, listen_tcp, memory_pair
-from net.errors import ClosedError, DeadlineError, HandshakeError, RefusedError
+from net.carriers import Carrier, memory_pair
+from net.errors import ClosedError
 from net.noise import NoiseSession
-from net.stream import READ_HIGH, SecureStream, accept_stream, open_stream
-from tests.reference.quic import quic_pair
+from net.opening import accept_stream, open_stream
+from net.reader import READ_HIGH
+from net.stream import SecureStream
 from tests.reference.receivers import Recording
-from tests.reference.wire import ALICE, BOB, EVE
+from tests.reference.wire import ALICE, BOB
 
-CarrierPair = tuple[Carrier, Carrier]
 StreamPair = tuple[SecureStream, SecureStream]
 
 
-@pytest.fixture(params=["memory", "tcp", "quic"])
-async def carriers(request: pytest.FixtureRequest) -> AsyncIterator[CarrierPair]:
-    if request.param == "memory":
-        yield memory_pair()
-        return
-    if request.param == "quic":
-        async with quic_pair() as pair:
-            yield pair
-        return
-    accepted: asyncio.Future[Carrier] = asyncio.get_running_loop().create_future()
-    listener = await listen_tcp(accepted.set_result, "127.0.0.1")
-    left = await connect_tcp(*listener.addresses[0])
-    yield left, await accepted
-    listener.close()
-    for end in (left, accepted.result()):
-        end.abort()
-
-
 @pytest.fixture
-async def streams(carriers: CarrierPair) -> StreamPair:
+async def streams(carriers: tuple[Carrier, Carrier]) -> StreamPair:
     return await asyncio.gather(
         open_stream(carriers[0], ALICE, BOB.public_key, protocol="test"),
         accept_stream(carriers[1], BOB),
@@ -79,66 +60,6 @@ async def test_megabytes_arrive_as_they_were(streams: StreamPair) -> None:
     await sending
 
 
-async def test_without_a_key_both_still_know_whom_they_talk_to(carriers: CarrierPair) -> None:
-    asked: list[bytes] = []
-
-    def allow(key: bytes, protocol: str) -> bool:
-        asked.append(key)
-        return protocol in {"", "test"}
-
-    ours, theirs = await asyncio.gather(
-        open_stream(carriers[0], ALICE, None, protocol="test", allow=allow, extra=b"1"),
-        accept_stream(carriers[1], BOB, allow=allow, extra=b"2"),
-    )
-    assert (ours.remote_key, theirs.remote_key) == (BOB.public_key, ALICE.public_key)
-    assert asked == [BOB.public_key, ALICE.public_key]
-    assert (ours.extra, theirs.extra) == (b"2", b"1")
-
-
-async def test_a_policy_may_take_its_time_and_refuse(carriers: CarrierPair) -> None:
-    async def allow(key: bytes, protocol: str) -> bool:
-        await asyncio.sleep(0)
-        return (key, protocol) != (ALICE.public_key, "test")
-
-    opening, accepting = await asyncio.gather(
-        open_stream(carriers[0], ALICE, BOB.public_key, protocol="test"),
-        accept_stream(carriers[1], BOB, allow=allow),
-        return_exceptions=True,
-    )
-    assert isinstance(accepting, RefusedError)
-    assert isinstance(opening, HandshakeError)
-
-
-async def test_somebody_else_cannot_answer_for_the_key(carriers: CarrierPair) -> None:
-    opening, accepting = await asyncio.gather(
-        open_stream(carriers[0], ALICE, BOB.public_key),
-        accept_stream(carriers[1], EVE),
-        return_exceptions=True,
-    )
-    assert isinstance(opening, HandshakeError)
-    assert isinstance(accepting, HandshakeError)
-
-
-async def test_a_silent_peer_is_given_up(carriers: CarrierPair) -> None:
-    silent = Recording()
-    carriers[1].start(silent)
-    with pytest.raises(DeadlineError, match="not finished in 0 s"):
-        await open_stream(carriers[0], ALICE, BOB.public_key, timeout=0)
-    await silent.wait()
-
-
-async def test_a_cancelled_handshake_closes_its_carrier(carriers: CarrierPair) -> None:
-    silent = Recording()
-    carriers[1].start(silent)
-    opening = asyncio.ensure_future(open_stream(carriers[0], ALICE, BOB.public_key))
-    await silent.size(10)
-    opening.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await opening
-    while not silent.calls:
-        await silent.wait()
-
-
 async def test_a_reader_that_stops_stops_the_writer(streams: StreamPair) -> None:
     ours, theirs = streams
     chunk = bytes(65536)
@@ -147,7 +68,7 @@ async def test_a_reader_that_stops_stops_the_writer(streams: StreamPair) -> None
         ours.write(chunk)
         written += len(chunk)
         await asyncio.sleep(0)
-    assert theirs._inbox.size <= READ_HIGH + (1 << 20)
+    assert theirs._reader.size <= READ_HIGH + (1 << 20)
     draining = asyncio.ensure_future(ours.drain())
     await asyncio.sleep(0)
     assert not draining.done()
@@ -203,16 +124,6 @@ async def test_a_cut_is_not_an_end(streams: StreamPair) -> None:
     await theirs.wait_closed()
     theirs.close()
     await ours.wait_closed()
-
-
-async def test_two_tasks_may_not_read_at_once(streams: StreamPair) -> None:
-    ours, theirs = streams
-    first = asyncio.ensure_future(ours.read(1))
-    await asyncio.sleep(0)
-    with pytest.raises(RuntimeError, match="another task"):
-        await ours.read(1)
-    theirs.write(b"x")
-    assert await first == b"x"
 
 
 async def test_a_consumer_gets_what_was_kept_and_what_comes(streams: StreamPair) -> None:

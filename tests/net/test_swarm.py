@@ -14,10 +14,10 @@ from feedlog import Feed, KeyPair, Proof, Store
 from net.carriers.memory import memory_pair
 from net.connection import Connection
 from net.errors import ProtocolError
+from net.opening import accept_stream, open_stream
 from net.remote import Remote
 from net.replicate import messages
 from net.replicate.events import Event, PeerFailed
-from net.stream import accept_stream, open_stream
 from net.swarm import Peer, Swarm
 
 Connect = Callable[[Swarm, Swarm], Awaitable[tuple[Connection, Connection]]]

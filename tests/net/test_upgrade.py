@@ -6,7 +6,8 @@ from net.carriers import memory_pair
 from net.discovery import PeerAddress
 from net.errors import ConnectError
 from net.moving import PROTOCOL
-from net.stream import SecureStream, accept_stream, open_stream
+from net.opening import accept_stream, open_stream
+from net.stream import SecureStream
 from net.upgrade import PAUSES, Upgrades, is_relayed
 from tests.reference.relays import RelayBed, streams_between, until
 from tests.reference.wire import ALICE, BOB

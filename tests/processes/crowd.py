@@ -19,7 +19,8 @@ from net.carriers.tcp import connect_tcp
 from net.carriers.udp import UdpSocket
 from net.connection import PROTOCOL
 from net.errors import NetError
-from net.stream import SecureStream, open_stream
+from net.opening import open_stream
+from net.stream import SecureStream
 
 ATTEMPTS = 5
 

@@ -16,12 +16,13 @@ from net.carriers.udp import UdpSocket
 from net.dht.hashing import relay_topic
 from net.dht.node import DhtNode
 from net.errors import HandshakeError
+from net.opening import accept_stream, open_stream
 from net.ports import Ports
 from net.relay.client import RelayClient
 from net.relay.discovery import RelayDiscovery
 from net.relay.host import RelayHost
 from net.relay.messages import PROTOCOL
-from net.stream import SecureStream, accept_stream, open_stream
+from net.stream import SecureStream
 from tests.reference.wire import ALICE, BOB
 
 RELAY = KeyPair.from_seed(b"relay host".ljust(32))
