@@ -397,8 +397,8 @@ class DhtCore:
         fresh = []
         if isinstance(operation, Search):
             fresh = operation.take(found.records, self._unix(now))
-        if isinstance(operation, Get):
-            newer = operation.take(found.records, self._unix(now))
+        if isinstance(operation, Get | Put):
+            newer = operation.newest.take(found.records, self._unix(now))
             self._events.extend(Fetched(call.operation, value) for value in newer)
         if found.answerer == call.contact.id:
             self.table.seen(call.contact, now)
@@ -455,7 +455,7 @@ class DhtCore:
         elif isinstance(operation, Publish):
             self._announcer.publications.spread(operation.record, operation.holders, now)
         elif isinstance(operation, Put):
-            self._values.concluded(operation, now)
+            self._values.concluded(operation, now, self._unix(now))
         elif isinstance(operation, Introducing) and operation.answer is not None:
             self._events.append(Answered(number, operation.answer))
         self._events.append(operation.finished(number))

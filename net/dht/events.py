@@ -31,6 +31,8 @@ class Finished:
     """Nodes that hold the record (and, of an introduction, that were asked to pass it on)."""
     silent: int = 0
     refusals: tuple[tuple[Code, int], ...] = ()
+    obstacle: str = ""
+    """Why nobody was asked any more to hold a value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ class _Kept:
     key_pair: KeyPair
     value: Value
     due: float
+    before: _Kept | None = None
+    """What is kept instead if others refuse this, until one has taken it."""
 
 
 class KeptValues:
@@ -40,40 +42,51 @@ class KeptValues:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def get(self, topic: bytes) -> Value | None:
+        """Return the value that is kept under a topic."""
+        kept = self._kept.get(topic)
+        return None if kept is None else kept.value
+
     def sign(
-        self,
-        key_pair: KeyPair,
-        content: bytes,
-        salt: bytes,
-        seq: int | None,
-        now: float,
-        unix: float,
-        *,
-        keep: bool,
+        self, key_pair: KeyPair, content: bytes, salt: bytes, seq: int | None, unix: float
     ) -> Value:
-        """Sign a value, and keep it or not, in place of what was kept under its key and salt."""
+        """Sign a value; without a `seq` with one that is higher than all before."""
         if seq is None:
             seq = self._seq = max(int(unix * 1000), self._seq + 1)
         expiry = int(unix) + VALUE_LIFETIME
-        value = sign_value(key_pair, content, salt=salt, seq=seq, expiry=expiry)
-        fresh = value.topic not in self._kept
-        if keep and fresh and len(self._kept) >= MAX_KEPT_VALUES:
+        return sign_value(key_pair, content, salt=salt, seq=seq, expiry=expiry)
+
+    def keep(self, key_pair: KeyPair, value: Value, now: float) -> None:
+        """Renew a value from now on, in place of what was kept under its topic.
+
+        Raises `ValueError` when so many are kept that there is no place for another.
+        """
+        before = self._kept.get(value.topic)
+        if before is None and len(self._kept) >= MAX_KEPT_VALUES:
             raise ValueError(f"a node keeps at most {MAX_KEPT_VALUES} values published")
-        self._kept.pop(value.topic, None)
-        if keep:
-            self._kept[value.topic] = _Kept(key_pair, value, now + RETRY_VALUE_AFTER)
-        return value
+        if before is not None and before.before is not None:
+            before = before.before  # the one between them has not been taken yet either
+        due = now + RETRY_VALUE_AFTER
+        self._kept[value.topic] = _Kept(key_pair, value, due, before)
 
     def held(self, value: Value, holders: int, refused: bool, now: float) -> None:
-        """Note how many hold a value; one that was refused as too old is not kept any more."""
+        """Note how many hold a value, or that another one counts.
+
+        The one before it is kept again then: if it is too old as well, its renewal is refused.
+        """
         kept = self._kept.get(value.topic)
-        if kept is None or kept.value.seq != value.seq:
+        if kept is None:
             return
-        if refused:
+        if not kept.value.same(value):
+            if not refused and kept.value.seq < value.seq:
+                del self._kept[value.topic]  # a newer one was put, which is not to be kept
+        elif not refused:
+            wait = RENEW_VALUE_AFTER if holders else RETRY_VALUE_AFTER
+            kept.due, kept.before = now + wait * self._rng.uniform(0.9, 1.0), None
+        elif kept.before is not None:
+            self._kept[value.topic] = kept.before
+        else:
             del self._kept[value.topic]
-            return
-        wait = RENEW_VALUE_AFTER if holders else RETRY_VALUE_AFTER
-        kept.due = now + wait * self._rng.uniform(0.9, 1.0)
 
     def due(self, now: float, unix: float) -> list[Value]:
         """Return what is to be held anew: the same values, with a later expiry."""

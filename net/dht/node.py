@@ -266,17 +266,21 @@ class DhtNode:
     ) -> int:
         """Publish a value of at most 512 bytes under a key (ours if none is given) and a salt.
 
-        It replaces one with a lower `seq`; without a `seq` the time of day is taken. With `cas`
-        it replaces only a value with that seq. While `keep`, and until it is closed, this node
-        renews it; a value that nobody renews is gone after two hours. Returns how many hold it.
-        Raises `RefusedError` when somebody holds a newer one, or nobody takes it.
+        It replaces one with a lower `seq`, below 2**63; without a `seq` the time of day in
+        milliseconds is taken. With `cas` it replaces only a value with that seq. A salt of at
+        most 32 bytes tells the values of one key apart. While `keep`, and until it is closed,
+        this node renews it (256 values at most); one that nobody renews is gone after two hours.
+        Returns how many others hold it; with 0, a value that is kept is tried again.
+        Raises `RefusedError` when one is held that it may not replace, with the reason, or
+        nobody takes it.
         """
         number = self._core.put(
             value, self._now(), key_pair=key_pair, salt=salt, seq=seq, cas=cas, keep=keep
         )
         finished = await self._run(number)
-        if {Code.STALE, Code.CONFLICT} & {code for code, _ in finished.refusals}:
-            raise RefusedError(f"another value is held: {_reasons(finished)}")
+        if finished.obstacle or _OVERTAKEN & dict(finished.refusals).keys():
+            reason = finished.obstacle or f"another is held: {_reasons(finished)}"
+            raise RefusedError(f"the value was not put: {reason}")
         return _stored(finished, "value")
 
     async def get(self, public_key: bytes, salt: bytes = b"") -> AsyncGenerator[Value]:
@@ -410,6 +414,10 @@ class DhtNode:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(self._core.next_timeout(), self._wake)
+
+
+_OVERTAKEN = {Code.STALE, Code.CONFLICT}
+"""What a node says that was given another value after the crawl had passed it."""
 
 
 def _stored(finished: Finished, what: str = "announcement") -> int:

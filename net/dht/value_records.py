@@ -60,9 +60,24 @@ class Value:
         """Under which nodes hold it."""
         return value_topic(self.public_key, self.salt)
 
+    def obstacle(self, held: Value, cas: int | None) -> str:
+        """Return why this may not take the place of a value that is held; empty if it may.
+
+        With a `cas` it is to replace nothing newer than the value with that seq.
+        """
+        if held.seq > self.seq or (held.seq == self.seq and held.value != self.value):
+            return f"seq {self.seq} is not higher than seq {held.seq}, which is held"
+        if cas is not None and held.seq > cas and held.seq != self.seq:
+            return f"seq {held.seq} is held, and not seq {cas}, which was to be replaced"
+        return ""
+
+    def same(self, other: Value) -> bool:
+        """Tell whether this says the same as another value of the topic, until whenever."""
+        return (self.seq, self.value) == (other.seq, other.value)
+
     def renews(self, other: Value) -> bool:
-        """Tell whether this is another value that is to be held for longer."""
-        return (self.seq, self.value) == (other.seq, other.value) and self.expiry > other.expiry
+        """Tell whether this is the same value, to be held for longer."""
+        return self.same(other) and self.expiry > other.expiry
 
 
 def sign_value(key_pair: KeyPair, value: bytes, *, salt: bytes, seq: int, expiry: int) -> Value:

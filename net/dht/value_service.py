@@ -49,11 +49,15 @@ class ValueService:
         keep: bool,
     ) -> Put:
         """Sign a value and return the operation that has it held."""
-        value = self._kept.sign(
-            key_pair or self._key_pair, content, salt, seq, now, unix, keep=keep
-        )
-        self._store.put(value, "127.0.0.1", unix)
-        return self._put(value, cas, now)
+        owner = key_pair or self._key_pair
+        value = self._kept.sign(owner, content, salt, seq, unix)
+        put = self._put(value, cas, now)
+        for known in (self._held(value.topic, unix), self._kept.get(value.topic)):
+            if known is not None:
+                put.newest.adopt(known, unix)
+        if keep and not put.obstacle:
+            self._kept.keep(owner, value, now)
+        return put
 
     def get(
         self, public_key: bytes, salt: bytes, now: float, unix: float
@@ -61,20 +65,22 @@ class ValueService:
         """Return the operation that looks for a value, and the one that is held here."""
         topic = value_topic(public_key, salt)
         get = Get(self._sender, self._runner.query(topic, now))
-        held = next(iter(self._store.sample(topic, unix, 1, self._rng)), None)
-        return get, held if held is not None and get.adopt(held, unix) else None
+        held = self._held(topic, unix)
+        return get, held if held is not None and get.newest.adopt(held, unix) else None
 
-    def concluded(self, put: Put, now: float) -> None:
-        """Note how many hold a value."""
-        refused = bool(put.refusals[Code.STALE] or put.refusals[Code.CONFLICT])
+    def concluded(self, put: Put, now: float, unix: float) -> None:
+        """Note how many hold a value; now it is held here, too, unless another one counts."""
+        refused = bool(put.obstacle or put.refusals[Code.STALE] or put.refusals[Code.CONFLICT])
         self._kept.held(put.value, put.stored, refused, now)
+        if not refused:
+            self._store.put(put.value, "127.0.0.1", unix)
 
     def due(self, now: float, unix: float) -> list[Put]:
         """Return the operations that have values held anew."""
-        renewed = self._kept.due(now, unix)
-        for value in renewed:
-            self._store.put(value, "127.0.0.1", unix)
-        return [self._put(value, None, now) for value in renewed]
+        return [self._put(value, None, now) for value in self._kept.due(now, unix)]
+
+    def _held(self, topic: bytes, unix: float) -> Value | None:
+        return next(iter(self._store.sample(topic, unix, 1, self._rng)), None)
 
     def _put(self, value: Value, cas: int | None, now: float) -> Put:
         query, patience = self._runner.query(value.topic, now), self._runner.patience

@@ -24,15 +24,17 @@ def kept() -> KeptValues:
     return KeptValues(Random(1))
 
 
-def sign(kept: KeptValues, content: bytes = b"v", salt: bytes = b"", *, keep: bool = True) -> Value:
-    return kept.sign(KEY, content, salt, None, 0.0, UNIX, keep=keep)
+def sign(kept: KeptValues, content: bytes = b"v", salt: bytes = b"") -> Value:
+    value = kept.sign(KEY, content, salt, None, UNIX)
+    kept.keep(KEY, value, 0.0)
+    return value
 
 
 def test_numbers_rise_and_one_that_is_named_is_taken(kept: KeptValues) -> None:
     first, second = sign(kept), sign(kept)
     assert (first.seq, second.seq) == (int(UNIX * 1000), int(UNIX * 1000) + 1)
-    assert kept.sign(KEY, b"v", b"", 7, 0.0, UNIX, keep=True).seq == 7
-    assert len(kept) == 1
+    assert kept.sign(KEY, b"v", b"", 7, UNIX).seq == 7
+    assert (len(kept), kept.get(first.topic)) == (1, second)
 
 
 def test_what_is_held_is_renewed_as_it_was_and_what_is_not_is_tried_again(
@@ -54,14 +56,28 @@ def test_what_is_older_than_what_others_hold_or_not_to_be_kept_is_not_renewed(
 ) -> None:
     kept.held(sign(kept), 3, refused=True, now=0.0)
     sign(kept, salt=b"1")
-    sign(kept, salt=b"1", keep=False)
+    kept.held(kept.sign(KEY, b"v", b"1", None, UNIX), 3, refused=False, now=0.0)
     assert (len(kept), kept.due(1e9, UNIX)) == (0, [])
+
+
+def test_what_was_kept_before_is_kept_again_when_a_newer_one_is_refused(kept: KeptValues) -> None:
+    first = sign(kept)
+    kept.held(first, 8, refused=False, now=0.0)
+    sign(kept, b"refused, but nobody has said so yet")
+    last = sign(kept, b"refused")
+    kept.held(last, 0, refused=True, now=0.0)
+    assert kept.get(first.topic) == first
+    taken = sign(kept, b"taken")
+    kept.held(taken, 8, refused=False, now=0.0)
+    kept.held(taken, 0, refused=True, now=1.0)  # its renewal
+    assert len(kept) == 0
 
 
 def test_the_end_of_an_older_one_says_nothing(kept: KeptValues) -> None:
     older = sign(kept, b"1")
     newer = sign(kept, b"2")
     kept.held(older, 0, refused=True, now=0.0)
+    kept.held(kept.sign(KEY, b"3", b"", newer.seq, UNIX), 0, refused=True, now=0.0)
     (due,) = kept.due(1e9, UNIX)
     assert due.value == newer.value
 
@@ -71,5 +87,4 @@ def test_so_many_are_kept(kept: KeptValues) -> None:
         sign(kept, salt=b"%d" % n)
     with pytest.raises(ValueError, match="at most 256"):
         sign(kept, salt=b"another")
-    sign(kept, salt=b"another", keep=False)
     sign(kept, b"new", salt=b"0")

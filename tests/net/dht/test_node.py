@@ -320,10 +320,16 @@ async def test_a_value_is_published_replaced_and_read(start_node: StartNode) -> 
     assert await owner.put(b"second", seq=2**41) == 1
     found = [one async for one in reader.get(key_pair.public_key)]
     assert (found[-1].value, found[-1].seq) == (b"second", 2**41)
-    with pytest.raises(RefusedError, match=r"another value is held: .* x another value"):
-        await reader.put(b"third", key_pair=key_pair, cas=1)
-    with pytest.raises(RefusedError, match=r"another value is held: .* higher sequence"):
-        await reader.put(b"third", key_pair=key_pair, seq=3)
+    conflict = f"not put: seq {2**41} is held, and not seq 1, which was to be replaced"
+    with pytest.raises(RefusedError, match=conflict):
+        await reader.put(b"third", key_pair=key_pair, seq=2**42, cas=1)
+    for someone in (reader, owner):
+        with pytest.raises(RefusedError, match=f"not put: seq 3 is not higher than seq {2**41}"):
+            await someone.put(b"third", key_pair=key_pair, seq=3)
+    with pytest.raises(RefusedError, match=r"another is held: 2 x another value"):
+        await reader.put(b"third", key_pair=key_pair, seq=2**42, cas=2**41 + 1)
+    found = [one async for one in reader.get(key_pair.public_key)]
+    assert [one.value for one in found] == [b"second"]
     assert [one async for one in reader.get(key_pair.public_key, b"salt")] == []
     with pytest.raises(ValueError, match="at most 512 bytes, not 513"):
         await owner.put(bytes(513))

@@ -9,7 +9,7 @@ from feedlog.keys import KeyPair
 from net.dht.hashing import value_topic
 from net.dht.messages import Contact, Fetch, Found, Store
 from net.dht.query import Query
-from net.dht.value_operations import Get, Put
+from net.dht.value_operations import Get, Newest, Put
 from net.dht.value_records import Value, sign_value
 from tests.reference.dht_network import address_of
 
@@ -28,21 +28,58 @@ def query() -> Query:
 
 
 def test_newer_values_are_returned_and_older_are_not() -> None:
-    get = Get(ME, query())
-    assert get.take([value(2).raw], UNIX) == [value(2)]
-    assert get.take([value(2).raw], UNIX) == get.take([value(1).raw], UNIX) == []
-    assert get.take([value(4, lifetime=-1).raw], UNIX) == []
-    assert get.take([value(3).raw], UNIX) == [value(3)]
-    assert get.newest == value(3)
+    newest = Newest(value(1).topic)
+    assert newest.take([value(2).raw], UNIX) == [value(2)]
+    assert newest.take([value(2).raw], UNIX) == newest.take([value(1).raw], UNIX) == []
+    assert newest.take([value(4, lifetime=-1).raw], UNIX) == []
+    assert newest.take([value(3).raw], UNIX) == [value(3)]
+    assert newest.value == value(3)
 
 
 def test_a_false_value_is_refused() -> None:
-    get = Get(ME, query())
+    newest = Newest(value(1).topic)
     bad = value(1).raw[:-1] + b"\x00"
     for raw in (bad, value(1, key=OTHER).raw, value(1, salt=b"x").raw):
         with pytest.raises(DecodeError):
-            get.take([raw], UNIX)
-    assert get.newest is None
+            newest.take([raw], UNIX)
+    assert newest.value is None
+
+
+def test_a_value_is_asked_for() -> None:
+    get = Get(ME, query())
+    assert [what for _, _, what in get.requests(0.0)] == [Fetch(ME, get.target)] * 2
+
+
+@pytest.mark.parametrize(
+    ("held", "cas", "obstacle"),
+    [
+        (4, None, ""),
+        (5, None, ""),  # it is the same one, to be held for longer
+        (6, None, "seq 5 is not higher than seq 6, which is held"),
+        (3, 3, ""),
+        (2, 3, ""),  # whoever shows it has missed one; others may have it
+        (4, 3, "seq 4 is held, and not seq 3, which was to be replaced"),
+        (5, 3, ""),
+    ],
+)
+def test_a_put_ends_when_it_meets_what_it_may_not_replace(
+    held: int, cas: int | None, obstacle: str
+) -> None:
+    put = Put(ME, query(), value(5, lifetime=90), cas, patience=0.4)
+    _, asked, _ = put.requests(0.0)[0]
+    assert asked is not None
+    assert put.newest.take([value(held).raw], UNIX) == [value(held)]
+    put.found(asked, Found(asked.id, b"token...", b"", b"", [value(held).raw]), [])
+    assert (put.obstacle, put.done) == (obstacle, bool(obstacle))
+    assert put.finished(9).obstacle == obstacle
+    if obstacle:
+        assert put.requests(1.0) == []
+
+
+def test_another_value_with_the_same_number_is_in_the_way() -> None:
+    other = sign_value(KEY, b"other", salt=b"", seq=5, expiry=UNIX + 60)
+    assert value(5).obstacle(other, None) == "seq 5 is not higher than seq 5, which is held"
+    assert not value(5).same(other)
 
 
 def test_a_crawl_asks_for_values_and_stores_one_with_the_token() -> None:

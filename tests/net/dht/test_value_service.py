@@ -59,17 +59,37 @@ def test_an_older_number_and_another_than_the_expected_are_refused() -> None:
     nodes = network.build(30)
     key = network.key_pair()
     assert put(network, nodes[3], b"7", key_pair=key, seq=7).stored == 8
-    stale = put(network, nodes[4], b"6", key_pair=key, seq=6)
-    assert (stale.stored, dict(stale.refusals)) == (0, {Code.STALE: 8})
-    same = put(network, nodes[4], b"other", key_pair=key, seq=7)
-    assert set(dict(same.refusals)) == {Code.STALE}
-    conflict = put(network, nodes[4], b"9", key_pair=key, seq=9, cas=6)
-    assert set(dict(conflict.refusals)) == {Code.CONFLICT}
+    for who in (nodes[3], nodes[4]):
+        stale = put(network, who, b"6", key_pair=key, seq=6)
+        assert (stale.stored, stale.obstacle) == (
+            0,
+            "seq 6 is not higher than seq 7, which is held",
+        )
+        same = put(network, who, b"other", key_pair=key, seq=7)
+        assert same.obstacle == "seq 7 is not higher than seq 7, which is held"
+        early = put(network, who, b"9", key_pair=key, seq=9, cas=6)
+        assert early.obstacle == "seq 7 is held, and not seq 6, which was to be replaced"
+        late = put(network, who, b"9", key_pair=key, seq=9, cas=8)
+        assert set(dict(late.refusals)) == {Code.CONFLICT}
+        assert get(network, who, key.public_key) == [b"7"]
     assert get(network, nodes[20], key.public_key) == [b"7"]
     assert put(network, nodes[4], b"9", key_pair=key, seq=9, cas=7).stored == 8
     assert get(network, nodes[20], key.public_key)[-1] == b"9"
     fresh = network.key_pair()
     assert put(network, nodes[4], b"1", key_pair=fresh, seq=1, cas=0).stored == 8
+
+
+def test_what_is_refused_does_not_end_the_life_of_what_is_held() -> None:
+    network = Network(7)
+    nodes = network.build(12)
+    key = network.key_pair()
+    put(network, nodes[3], b"7", key_pair=key, seq=7)
+    assert put(network, nodes[3], b"6", key_pair=key, seq=6).obstacle
+    assert put(network, nodes[3], b"other", key_pair=key, seq=7).obstacle
+    assert put(network, nodes[3], b"9", key_pair=key, seq=9, cas=5).obstacle
+    assert put(network, nodes[3], b"9", key_pair=key, seq=9, cas=8).refusals
+    network.run(network.now + 2 * VALUE_LIFETIME)
+    assert get(network, nodes[7], key.public_key) == [b"7"]
 
 
 def test_its_owner_renews_it_and_without_its_owner_it_is_gone() -> None:
