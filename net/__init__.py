@@ -1,5 +1,7 @@
 """The network: secure streams, discovery, and replication of feeds between peers."""
 
+from net.dht.value_records import Value
+from net.discovery import PeerAddress
 from net.errors import (
     ClosedError,
     ConnectError,
@@ -34,6 +36,7 @@ __all__ = [
     "NetError",
     "Node",
     "NotFound",
+    "PeerAddress",
     "PeerError",
     "PeerStatus",
     "ProtocolError",
@@ -44,4 +47,5 @@ __all__ = [
     "SecureStream",
     "Server",
     "Status",
+    "Value",
 ]

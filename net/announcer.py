@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from net.addresses import Address, RelayAddress
+from net.dht.hashing import TOPIC_SIZE
 from net.discovery import Discovery
 from net.errors import NetError
 
@@ -48,8 +49,11 @@ class Announcer:
     async def announce(self, topic: bytes) -> int:
         """Announce a topic until it is withdrawn; returns how many others know it now.
 
-        With 0 it is tried again. Raises `NetError` when all refused.
+        With 0 it is tried again. Raises `NetError` when all refused, and `ValueError` for what
+        is no topic.
         """
+        if len(topic) != TOPIC_SIZE:
+            raise ValueError(f"a topic has {TOPIC_SIZE} bytes, not {len(topic)}")
         addresses, relays = self._topics[topic] = self._where()
         return await self._discovery.announce(topic, addresses, relays)
 

@@ -102,6 +102,13 @@ class Network:
         return self._dht
 
     @property
+    def values(self) -> DhtNode:
+        """Who keeps the small values of owners of keys; raises `RuntimeError` if nobody does."""
+        if self._dht is None:
+            raise RuntimeError("the DHT keeps values, and a node with another `discovery` has none")
+        return self._dht
+
+    @property
     def has_contacts(self) -> bool:
         """Whether there are nodes of the DHT that answer."""
         return bool(self._contacts)

@@ -5,6 +5,7 @@
         remote = await node.follow(key)
         server = await node.listen(handler)
         stream = await node.connect(public_key)
+        await node.put(b"the latest release is 7")
 
 The facade of `net`. It puts the parts together: `Ports` that listen, a `Reception` for
 those who come, a `Discovery` that finds others, `Reach` that gets to them, `Feeds` for
@@ -18,16 +19,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from feedlog import Feed, Store
+from feedlog import Feed, KeyPair, Store
 from net.addresses import parse_address
-from net.announcer import Announcer, Where
+from net.announcer import Announcer
 from net.connection import PROTOCOL as CHANNELS
 from net.connection import Connection
 from net.dht.hashing import relay_topic
@@ -35,16 +35,14 @@ from net.dial import Attempt
 from net.discovery import Discovery, PeerAddress
 from net.errors import ClosedError, NetError
 from net.feeds import AllowFeed, Feeds
-from net.moving import PROTOCOL as MOVING
 from net.network import Network
+from net.parts import Parts
 from net.ports import ANYWHERE, Ports
-from net.punch.classify import NatClass, NatReport
-from net.punch.messages import MAX_LOCAL, Offer
+from net.punch.classify import NatReport
 from net.reach import Reach
 from net.reception import Reception
 from net.relay.discovery import RelayDiscovery
 from net.relay.limits import RelayLimits
-from net.relay.messages import PROTOCOL as RELAYS
 from net.relay.questions import RelayQuestions
 from net.relay.service import AllowRelay, RelayService
 from net.relaying import Relaying
@@ -53,8 +51,8 @@ from net.rendezvous import Rendezvous
 from net.replicate.serving import Handler
 from net.replicate.throttle import Throttle
 from net.stream import SecureStream
-from net.streams import PROTOCOL as STREAMS
 from net.streams import AllowStream, Server, StreamHandler, Streams
+from net.values import ValueSearch
 
 MAX_DIALS = 8
 """Peers of feeds that are being reached at a time."""
@@ -149,7 +147,11 @@ class Node:
         if self._started:
             raise RuntimeError("the node was started before")
         self._started = True
-        reception = Reception(self._key_pair, allow=self._allow_stream, receive=self._receive)
+        reception = Reception(
+            self._key_pair,
+            allow=lambda key, protocol: self._running().allows(key, protocol),
+            receive=lambda stream: self._running().receive(stream),
+        )
         ports = await Ports.open(self._hosts, self._port, reception.arrived)
         try:
             self._parts = self._assemble(ports, reception)
@@ -163,7 +165,7 @@ class Node:
             self._key_pair,
             ports.punching,
             ports.quic,
-            offer=self._offer,
+            offer=lambda: self._running().offer(),
             allow=self._allow_introduction,
             accepted=reception.arrived,
         )
@@ -185,15 +187,29 @@ class Node:
             relaying.service = RelayService(
                 self._relay_limits, allow=self._relay_allow, questions=questions
             )
-        announcer = Announcer(network.discovery, self._where)
+        announcer = Announcer(network.discovery, lambda: self._running().where())
         reach = Reach(self._key_pair, ports, rendezvous, network, relaying.ways)
-        return Parts(ports, reception, rendezvous, relaying, network, announcer, reach)
+        return Parts(
+            ports,
+            reception,
+            rendezvous,
+            relaying,
+            network,
+            announcer,
+            reach,
+            self._feeds,
+            self._streams,
+        )
+
+    async def _allow_introduction(self, key: bytes) -> bool:
+        """Decide about a peer that wants a hole punched: one that comes late gets none."""
+        return not self._closed and await self._running().admits(key)
 
     async def _join(self, parts: Parts) -> None:
         joining = asyncio.get_running_loop().create_task(parts.network.start())
         try:
             await asyncio.wait({joining}, timeout=JOIN_TIME)
-            parts.relaying.start(parts.network.discovery, self._wants_relays)
+            parts.relaying.start(parts.network.discovery, parts.wants_relays)
             if not joining.done():
                 parts.relaying.seek()
             await joining
@@ -214,14 +230,6 @@ class Node:
     def _places_changed(self) -> None:
         if not self._closed:
             self._running().announcer.look()
-
-    def _wants_relays(self) -> bool:
-        """Tell whether others cannot reach us directly, and shall, or we cannot find them."""
-        network = self._running().network
-        if network.is_cut_off:
-            return True
-        serving = bool(self._running().announcer.topics)
-        return serving and network.has_contacts and network.nat.kind is not NatClass.OPEN
 
     async def close(self) -> None:
         """Leave: withdraw announcements, close all streams. Closing twice is harmless."""
@@ -295,19 +303,6 @@ class Node:
         """The connections to those peers."""
         return self._feeds.connections
 
-    def _where(self) -> Where:
-        """Return the addresses at which we can be announced."""
-        parts = self._running()
-        addresses = [(host, parts.ports.number) for host in parts.network.hosts]
-        return addresses, parts.relaying.places
-
-    def _offer(self) -> Offer:
-        """Return how we can be reached through a router."""
-        nat = self.nat
-        addresses, _ = self._where()
-        local = [address for address in addresses if nat.public is None or address != nat.public]
-        return Offer(nat.kind, nat.public, tuple(local[:MAX_LOCAL]))
-
     # Feeds.
 
     async def share(self, feed: Feed) -> int:
@@ -349,43 +344,6 @@ class Node:
     ) -> SecureStream:
         return await self._running().reach.connect(peer, topic, protocol, attempts)
 
-    # Those who come.
-
-    async def _allow_introduction(self, key: bytes) -> bool:
-        """Decide about a peer that wants a hole punched, whatever for."""
-        if self._closed or self._running().reception.is_banned(key):
-            return False
-        return await self._streams.admits(key) or await self._feeds.admits(key)
-
-    def _allow_stream(self, key: bytes, protocol: str) -> bool | Awaitable[bool]:
-        if self._running().reception.is_banned(key):
-            return False
-        if protocol == STREAMS:
-            return self._streams.allows(key)
-        if protocol == RELAYS:
-            return self._running().relaying.service is not None
-        if protocol == MOVING:
-            return self._running().reach.upgrades.expects(key)
-        return protocol == CHANNELS
-
-    async def _receive(self, stream: SecureStream) -> None:
-        upgrades = self._running().reach.upgrades
-        upgrades.add(stream)
-        if stream.protocol == MOVING:
-            await upgrades.accept(stream)
-        elif stream.protocol == CHANNELS:
-            self._feeds.connected(stream)
-        elif stream.protocol == RELAYS:
-            service = self._running().relaying.service
-            assert service is not None, "else nobody is allowed in for that"
-            service.serve(stream)
-            try:
-                await stream.wait_closed()
-            finally:
-                stream.abort()
-        else:
-            await self._streams.receive(stream)
-
     # Plain streams.
 
     async def listen(self, handler: StreamHandler, *, allow: AllowStream | None = None) -> Server:
@@ -412,15 +370,65 @@ class Node:
         """
         return await self._streams.connect(public_key, timeout, self.trouble)
 
+    # Topics, and values.
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a node is made of while it runs."""
+    async def announce(self, topic: bytes) -> int:
+        """Announce that we are to be found under a topic of 20 bytes, until it is withdrawn.
 
-    ports: Ports
-    reception: Reception
-    rendezvous: Rendezvous
-    relaying: Relaying
-    network: Network
-    announcer: Announcer
-    reach: Reach
+        Returns how many others know it now; with 0, it is tried again. Who looks it up learns
+        our key and addresses, and connects if we listen.
+        """
+        relaying = self._running().relaying
+        try:
+            return await self._running().announcer.announce(topic)
+        finally:
+            relaying.look()
+
+    async def withdraw(self, topic: bytes) -> None:
+        """Announce a topic no more."""
+        await self._running().announcer.withdraw(topic)
+
+    def lookup(self, topic: bytes) -> AsyncGenerator[PeerAddress]:
+        """Yield those who announce a topic of 20 bytes, the first at once.
+
+        A peer is yielded again when newer addresses of it turn up.
+        """
+        return self._running().network.discovery.lookup(topic)
+
+    def find(self, public_key: bytes) -> AsyncGenerator[PeerAddress]:
+        """Yield where the node with that key listens, and newer addresses as they turn up."""
+        self._running()
+        return self._streams.find(public_key)
+
+    async def put(
+        self,
+        value: bytes,
+        *,
+        seq: int | None = None,
+        cas: int | None = None,
+        salt: bytes = b"",
+        key_pair: KeyPair | None = None,
+        keep: bool = True,
+    ) -> int:
+        """Publish a value of at most 512 bytes, signed, for all who have the public key.
+
+        It is this node's key unless a `key_pair` is given; `salt` (at most 32 bytes) tells the
+        values of one key apart. A value replaces one with a lower `seq`, which is the time of
+        day in milliseconds unless it is given; with `cas` only the one with that seq. While
+        `keep`, this node renews it (256 values at most); two hours later it is gone.
+
+        Returns how many others hold it; with 0, one that is kept is tried again. Raises
+        `RefusedError` when one is held that it may not replace, or nobody takes it.
+        """
+        dht = self._running().network.values
+        return await dht.put(value, key_pair=key_pair, salt=salt, seq=seq, cas=cas, keep=keep)
+
+    def get(self, public_key: bytes, *, salt: bytes = b"") -> ValueSearch:
+        """Look for the value that the owner of a key publishes under a salt.
+
+        `await` it for the newest; it raises `NotFound`. Or iterate: `async for` yields what is
+        found first at once, and then only what has a higher seq.
+        """
+        network = self._running().network
+        dht = network.values
+        return ValueSearch(partial(dht.get, public_key, salt), public_key, network.trouble)

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 from net.announcer import Announcer
@@ -122,10 +122,17 @@ class Streams:
 
     # Those whom we reach.
 
+    async def find(self, public_key: bytes) -> AsyncGenerator[PeerAddress]:
+        """Yield where the owner of a key listens, and newer addresses as they turn up."""
+        _check_key(public_key)
+        async with contextlib.aclosing(self._discovery.lookup(peer_topic(public_key))) as peers:
+            async for peer in peers:
+                if peer.public_key == public_key:
+                    yield peer
+
     async def connect(self, public_key: bytes, seconds: float, trouble: str) -> SecureStream:
         """Open a stream to the owner of a key; `trouble` is what errors say besides."""
-        if len(public_key) != 32:
-            raise ValueError(f"a public key has 32 bytes, not {len(public_key)}")
+        _check_key(public_key)
         name = public_key.hex()[:16]
         attempts: list[Attempt] = []
         try:
@@ -140,17 +147,21 @@ class Streams:
     ) -> SecureStream:
         topic = peer_topic(public_key)
         failure: ConnectError | None = None
-        async with contextlib.aclosing(self._discovery.lookup(topic)) as peers:
+        async with contextlib.aclosing(self.find(public_key)) as peers:
             async for peer in peers:
-                if peer.public_key == public_key:
-                    try:
-                        return await self._reach(peer, topic, PROTOCOL, attempts)
-                    except ConnectError as error:
-                        failure = error
+                try:
+                    return await self._reach(peer, topic, PROTOCOL, attempts)
+                except ConnectError as error:
+                    failure = error
         if failure is not None:
             raise ConnectError(failure.summary, told(attempts))
         name = public_key.hex()[:16]
         raise NotFound(f"no announcement of {name}", [trouble or "the DHT"])
+
+
+def _check_key(public_key: bytes) -> None:
+    if len(public_key) != 32:
+        raise ValueError(f"a public key has 32 bytes, not {len(public_key)}")
 
 
 def told(attempts: list[Attempt]) -> list[str]:

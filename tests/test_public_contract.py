@@ -24,7 +24,7 @@ from feedlog import (
     StoreError,
     check_proof,
 )
-from net import Node, SecureStream
+from net import Node, PeerAddress, SecureStream, Value
 from trie import Trie, check_trie_proof
 
 
@@ -189,3 +189,26 @@ class TestNet:
                 assert await stream.read(65536) == b"hi"
                 stream.close()
                 assert asked == [friend.public_key]
+
+    async def test_topics_and_values(self, store: Store) -> None:
+        async def handler(stream: SecureStream) -> None:
+            await stream.read()
+
+        topic = bytes(20)
+        with Store.memory() as elsewhere:
+            async with (
+                Node(store, bootstrap=[], host="127.0.0.1") as node,
+                Node(elsewhere, bootstrap=[node.address], host="127.0.0.1") as friend,
+            ):
+                assert await node.announce(topic) == 1
+                await node.listen(handler)
+                for peers in (friend.lookup(topic), friend.find(node.public_key)):
+                    (peer,) = [peer async for peer in peers]
+                    assert isinstance(peer, PeerAddress)
+                    assert peer.public_key == node.public_key
+                await node.withdraw(topic)
+                assert await node.put(b"value", seq=7, salt=b"salt") == 1
+                newest = await friend.get(node.public_key, salt=b"salt")
+                assert isinstance(newest, Value)
+                assert (newest.value, newest.seq) == (b"value", 7)
+                assert [one async for one in friend.get(node.public_key, salt=b"salt")] == [newest]

@@ -12,6 +12,7 @@ from net.announcer import Announcer, Where
 from net.discovery import PeerAddress
 from net.errors import RefusedError
 
+TOPIC, FULL = b"t" * 20, b"f" * 20
 HOME: list[Address] = [("192.0.2.1", 4000)]
 AWAY: list[Address] = [("198.51.100.1", 4000)]
 
@@ -26,7 +27,7 @@ class Board:
     async def announce(
         self, topic: bytes, addresses: Sequence[Address], relays: Sequence[RelayAddress] = ()
     ) -> int:
-        if topic == b"bad":
+        if topic == FULL:
             raise RefusedError("full")
         self.posted[topic] = addresses, relays
         self.changed.set()
@@ -49,16 +50,16 @@ async def test_announcements_move_with_us_and_are_withdrawn() -> None:
     board = Board()
     announcer = Announcer(board, lambda: where)
     announcer.start()
-    assert await announcer.announce(b"topic") == 1
+    assert await announcer.announce(TOPIC) == 1
     with pytest.raises(RefusedError):
-        await announcer.announce(b"bad")
-    assert board.posted == {b"topic": (HOME, ())}
+        await announcer.announce(FULL)
+    assert board.posted == {TOPIC: (HOME, ())}
     relay = RelayAddress(bytes(32), ("192.0.2.9", 9))
     where = AWAY, (relay,)
     board.changed.clear()
     announcer.look()
     await board.changed.wait()
-    assert board.posted == {b"topic": (AWAY, (relay,))}
+    assert board.posted == {TOPIC: (AWAY, (relay,))}
     where = [*AWAY, *HOME], (relay,)
     board.changed.clear()
     announcer.look()
@@ -67,9 +68,12 @@ async def test_announcements_move_with_us_and_are_withdrawn() -> None:
     announcer.look()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert board.posted == {b"topic": ([*AWAY, *HOME], (relay,))}
-    assert announcer.topics == {b"topic", b"bad"}
-    await announcer.withdraw(b"bad")
-    await announcer.withdraw(b"never announced")
+    assert board.posted == {TOPIC: ([*AWAY, *HOME], (relay,))}
+    assert announcer.topics == {TOPIC, FULL}
+    with pytest.raises(ValueError, match="20 bytes, not 3"):
+        await announcer.announce(b"bad")
+    assert announcer.topics == {TOPIC, FULL}
+    await announcer.withdraw(FULL)
+    await announcer.withdraw(bytes(20))
     await announcer.close()
     assert board.posted == {}

@@ -80,6 +80,9 @@ async def test_somebody_elses_discovery_is_all_there_is(start: Start) -> None:
     assert alone.nat.kind is NatClass.UNKNOWN
     assert alone.address.startswith("127.0.0.1:")
     assert alone.asked == ""
+    assert dht.values is dht.dht
+    with pytest.raises(RuntimeError, match="the DHT keeps values"):
+        _ = alone.values
 
 
 async def test_a_network_of_its_own_is_for_those_with_the_key(start: Start) -> None:

@@ -219,6 +219,47 @@ class TestStreams:
             await (await start_node(node)).connect(KeyPair.generate().public_key)
 
 
+class TestTopics:
+    async def test_who_announces_a_topic_is_found_and_connected_to(
+        self, start_node: StartNode
+    ) -> None:
+        async def greet(stream: SecureStream) -> None:
+            stream.write(b"welcome")
+            await stream.drain()
+
+        host = await start_node()
+        guest = await start_node(host)
+        await host.listen(greet)
+        assert await host.announce(b"the chat of Berlin..") == 1
+        (found,) = [peer async for peer in guest.lookup(b"the chat of Berlin..")]
+        assert found.public_key == host.public_key
+        stream = await guest.connect(found.public_key)
+        assert await stream.readexactly(7) == b"welcome"
+        stream.abort()
+        await host.withdraw(b"the chat of Berlin..")
+        assert [peer async for peer in guest.lookup(b"the chat of Berlin..")] == []
+
+    async def test_a_key_is_found_where_its_owner_listens(self, start_node: StartNode) -> None:
+        async def nothing(stream: SecureStream) -> None:
+            stream.close()
+
+        host = await start_node()
+        guest = await start_node(host)
+        assert [peer async for peer in guest.find(host.public_key)] == []
+        await host.listen(nothing)
+        (found,) = [peer async for peer in guest.find(host.public_key)]
+        assert found.addresses == (("127.0.0.1", int(host.address.rpartition(":")[2])),)
+        with pytest.raises(ValueError, match="32 bytes, not 3"):
+            await anext(guest.find(b"key"))
+
+    async def test_a_topic_has_twenty_bytes(self, start_node: StartNode) -> None:
+        node = await start_node()
+        with pytest.raises(ValueError, match="20 bytes, not 4"):
+            await node.announce(b"chat")
+        with pytest.raises(ValueError, match="20 bytes, not 4"):
+            await anext(node.lookup(b"chat"))
+
+
 SERVE = """
 import asyncio, sys
 from feedlog import Store, decode_id

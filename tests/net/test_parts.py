@@ -1,0 +1,62 @@
+"""What the parts of a running node decide together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from feedlog import KeyPair, Store
+from net.connection import PROTOCOL as CHANNELS
+from net.moving import PROTOCOL as MOVING
+from net.node import Node
+from net.parts import Parts
+from net.punch.classify import NatClass
+from net.relay.messages import PROTOCOL as RELAYS
+from net.stream import SecureStream
+from net.streams import PROTOCOL as STREAMS
+from tests.net.conftest import StartNode
+
+
+def parts(node: Node) -> Parts:
+    assert node._parts is not None
+    return node._parts
+
+
+async def hold(stream: SecureStream) -> None:
+    await stream.read()
+
+
+async def test_who_may_come_for_what(start_node: StartNode) -> None:
+    key = KeyPair.generate().public_key
+    plain = parts(await start_node())
+    assert [plain.allows(key, what) for what in (CHANNELS, STREAMS, RELAYS, MOVING, "?")] == [
+        True, False, False, False, False,
+    ]  # fmt: skip
+    node = await start_node(relay=True)
+    await node.listen(hold)
+    relaying = parts(node)
+    assert relaying.allows(key, RELAYS)
+    assert relaying.allows(key, STREAMS)
+    relaying.reception.ban(key)
+    assert not any(relaying.allows(key, what) for what in (CHANNELS, STREAMS, RELAYS))
+
+
+async def test_holes_are_punched_for_those_who_may_come(start_node: StartNode) -> None:
+    key = KeyPair.generate().public_key
+    node = await start_node()
+    assert not await parts(node).admits(key)
+    store: Any = Store.memory()
+    other = await start_node(store=store)
+    await other.share(store.feed("log"))
+    assert await parts(other).admits(key)
+    parts(other).reception.ban(key)
+    assert not await parts(other).admits(key)
+
+
+async def test_where_we_are_and_whether_that_is_enough(start_node: StartNode) -> None:
+    node = await start_node()
+    ours = parts(node)
+    here = ("127.0.0.1", ours.ports.number)
+    assert ours.where() == ([here], ())
+    assert (ours.offer().nat, ours.offer().local) == (NatClass.UNKNOWN, (here,))
+    assert not ours.wants_relays()
+    assert parts(await start_node(bootstrap=["127.0.0.1:9"])).wants_relays()
