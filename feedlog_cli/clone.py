@@ -9,6 +9,7 @@ import typer
 
 from feedlog import Store
 from feedlog_cli.blocks import parse_range
+from feedlog_cli.finding import Finding, choose
 from feedlog_cli.network import (
     TIMEOUT,
     download,
@@ -16,9 +17,9 @@ from feedlog_cli.network import (
     following,
     visiting,
 )
-from feedlog_cli.options import Bootstrap, FeedKey, Json, StorePath, Timeout
+from feedlog_cli.options import Bootstrap, FeedKey, Json, Mainline, StorePath, Timeout
 from feedlog_cli.output import plural, say, say_json, size
-from feedlog_cli.places import check_addresses, open_store, parse_key
+from feedlog_cli.places import open_store, parse_key
 from feedlog_cli.progress import bar
 from feedlog_cli.running import run_to_end
 from feedlog_cli.share import contents_key
@@ -31,6 +32,7 @@ def clone(
         str, typer.Option("--range", metavar="START:STOP", help="Only these blocks.")
     ] = ":",
     bootstrap: Bootstrap = None,
+    mainline: Mainline = False,
     timeout: Timeout = TIMEOUT,
     store: StorePath = None,
     as_json: Json = False,
@@ -38,13 +40,13 @@ def clone(
     """Download a feed; a published directory comes with its contents.
 
     What is here already is not fetched again, so an interrupted clone goes on where it was.
-    The store can serve the copy with `feedlog share`. Without --bootstrap it looks on the
-    local network.
+    The store can serve the copy with `feedlog share`. Without --bootstrap and --mainline it
+    looks on the local network.
     """
     wanted = parse_key(key)
-    addresses = check_addresses(bootstrap)
+    finding = choose(bootstrap, mainline=mainline)
     with open_store(store, create=True) as opened:
-        clones = run_to_end(fetch(opened, wanted, span, addresses, timeout))
+        clones = run_to_end(fetch(opened, wanted, span, finding, timeout))
     if as_json:
         say_json(clones)
         return
@@ -60,25 +62,25 @@ async def fetch(
     store: Store,
     key: bytes,
     span: str,
-    bootstrap: list[str],
+    finding: Finding,
     timeout: float,  # noqa: ASYNC109 - of each wait, not of the whole
 ) -> list[dict[str, Any]]:
     """Clone a feed, and the contents if it turns out to be a directory."""
-    async with visiting(store, bootstrap) as node:
-        clones = [await fetch_one(node, key, span, bootstrap, timeout, "clone")]
+    async with visiting(store, finding) as node:
+        clones = [await fetch_one(node, key, span, finding, timeout, "clone")]
         contents = contents_key(store.feed(key=key))
         if contents is not None and span == ":":
-            clones.append(await fetch_one(node, contents, span, bootstrap, timeout, "contents"))
+            clones.append(await fetch_one(node, contents, span, finding, timeout, "contents"))
     return clones
 
 
 async def fetch_one(
-    node: Node, key: bytes, span: str, bootstrap: list[str], seconds: float, label: str
+    node: Node, key: bytes, span: str, finding: Finding, seconds: float, label: str
 ) -> dict[str, Any]:
     """Clone one feed; return what `--json` prints of it."""
     started = asyncio.get_running_loop().time()
     async with following(node, key) as remote:
-        with explaining(remote, bootstrap, seconds):
+        with explaining(remote, finding, seconds):
             length = await remote.update(timeout=seconds)
         wanted = parse_range(span, length)
         with bar(label) as progress:

@@ -85,6 +85,7 @@ COMMANDS: tuple[Command, ...] = (
         (
             "feedlog share news --bootstrap 198.51.100.7:49737",
             "feedlog share",
+            "feedlog share news --mainline",
         ),
     ),
     (
@@ -93,6 +94,7 @@ COMMANDS: tuple[Command, ...] = (
         (
             "feedlog clone KEY --bootstrap 198.51.100.7:49737",
             "feedlog clone KEY --range=-1000:",
+            "feedlog clone KEY --mainline",
         ),
     ),
 )

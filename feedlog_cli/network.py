@@ -13,6 +13,7 @@ from pathlib import Path
 
 from feedlog import Store
 from feedlog_cli.errors import CommandError
+from feedlog_cli.finding import Finding
 from feedlog_cli.output import note, plural, printable
 from feedlog_cli.trie_hints import EXTENSION, TrieHints
 from net import DeadlineError, NetError, Node, Remote
@@ -28,28 +29,33 @@ WATCH_INTERVAL = 0.1
 
 @asynccontextmanager
 async def serving(
-    store: Store, bootstrap: list[str], *, hosts: Sequence[str], port: int, contacts: Path
+    store: Store, finding: Finding, *, hosts: Sequence[str], port: int, contacts: Path
 ) -> AsyncIterator[Node]:
     """Run a node that stays, and answers the questions of readers of tries."""
-    node = Node(store, bootstrap=bootstrap, host=hosts, port=port, contacts=contacts)
-    node.extension(EXTENSION, TrieHints())
-    async with node:
-        yield node
+    bootstrap = finding.bootstrap
+    async with finding.more(store.key_pair("node")) as more:
+        node = Node(store, bootstrap=bootstrap, host=hosts, port=port, contacts=contacts, more=more)
+        node.extension(EXTENSION, TrieHints())
+        async with node:
+            yield node
 
 
 @asynccontextmanager
-async def visiting(store: Store, bootstrap: list[str]) -> AsyncIterator[Node]:
+async def visiting(store: Store, finding: Finding) -> AsyncIterator[Node]:
     """Run a node for one errand: others shall not count on it when it is gone again.
 
     Without bootstrap nodes it knows those on the local network. Raises `NetError` at once
-    when there are bootstrap nodes and none answers.
+    when there are bootstrap nodes and none answers, unless there is Mainline to ask.
     """
-    node = Node(store, bootstrap=bootstrap, ephemeral=True)
-    node.extension(EXTENSION, TrieHints())
-    async with node:
-        if node.trouble:
-            raise NetError(node.trouble)
-        yield node
+    async with finding.more(store.key_pair("node")) as more:
+        node = Node(store, bootstrap=finding.bootstrap, more=more, ephemeral=True)
+        node.extension(EXTENSION, TrieHints())
+        async with node:
+            if node.trouble and not more:
+                raise NetError(node.trouble)
+            if node.trouble:
+                note(f"= {node.trouble}")
+            yield node
 
 
 @asynccontextmanager
@@ -97,17 +103,16 @@ def for_people(attempt: str) -> str:
 
 
 @contextmanager
-def explaining(remote: Remote, bootstrap: list[str], seconds: float) -> Iterator[None]:
+def explaining(remote: Remote, finding: Finding, seconds: float) -> Iterator[None]:
     """Say it plainly when a deadline passed because nobody announces the feed."""
     try:
         yield
     except DeadlineError as error:
         if remote.status().peers or any("no announcement" not in one for one in remote.attempts):
             raise
-        through = ", ".join(bootstrap) or "the local network; --bootstrap HOST:PORT asks further"
         raise CommandError(
             f"nobody announces {remote.feed.id}: asked {plural(remote.searches, 'time')} "
-            f"in {seconds:g} s, through {through}"
+            f"in {seconds:g} s, through {finding}"
         ) from error
 
 

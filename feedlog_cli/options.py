@@ -34,6 +34,16 @@ Bootstrap = Annotated[
     ),
 ]
 
+Mainline = Annotated[
+    bool,
+    typer.Option(
+        "--mainline",
+        envvar="FEEDLOG_MAINLINE",
+        help="Also ask the BitTorrent Mainline DHT, which needs no node of one's own and takes "
+        "seconds. The variable FEEDLOG_MAINLINE_NODES names nodes of a private one.",
+    ),
+]
+
 Timeout = Annotated[
     float,
     typer.Option(

@@ -16,10 +16,11 @@ from feedlog import Store
 from feedlog_cli.browsing import Directory, LocalDirectory, RemoteDirectory, browse
 from feedlog_cli.directory import safe_path
 from feedlog_cli.errors import CommandError, UsageError
+from feedlog_cli.finding import Finding, choose
 from feedlog_cli.network import TIMEOUT, explaining, visiting
-from feedlog_cli.options import Bootstrap, FeedName, StorePath, Timeout
+from feedlog_cli.options import Bootstrap, FeedName, Mainline, StorePath, Timeout
 from feedlog_cli.output import print_table, say, size, write_bytes
-from feedlog_cli.places import check_addresses, find_feed, looks_like_key, open_store, parse_key
+from feedlog_cli.places import find_feed, looks_like_key, open_store, parse_key
 from feedlog_cli.running import run_to_end
 from net import Remote
 
@@ -40,6 +41,7 @@ def read(
         list[str],
         typer.Argument(metavar="PATH", show_default=False, help="Files of the directory."),
     ],
+    *,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Write the files below DIR."),
@@ -52,6 +54,7 @@ def read(
         bool, typer.Option("--stats", help="Print a table of what was fetched, not the files.")
     ] = False,
     bootstrap: Bootstrap = None,
+    mainline: Mainline = False,
     timeout: Timeout = TIMEOUT,
     store: StorePath = None,
 ) -> None:
@@ -63,11 +66,11 @@ def read(
     if output is not None and against is not None:
         raise UsageError("give --output or --against, not both")
     destination = Destination(output, against)
-    addresses = check_addresses(bootstrap)
-    with open_store(store, create=bool(addresses)) as opened:
-        if addresses and (looks_like_key(name) or not known(opened, name)):
+    finding = choose(bootstrap, mainline=mainline)
+    with open_store(store, create=finding.goes_out) as opened:
+        if finding.goes_out and (looks_like_key(name) or not known(opened, name)):
             key = parse_key(name)
-            run_to_end(read_remote(opened, key, paths, destination, addresses, timeout, stats))
+            run_to_end(read_remote(opened, key, paths, destination, finding, timeout, stats))
         else:
             directory = LocalDirectory(opened, find_feed(opened, name).key)
             run_to_end(read_all(directory, paths, destination, stats=stats))
@@ -127,14 +130,14 @@ async def read_remote(
     key: bytes,
     paths: list[str],
     destination: Destination,
-    bootstrap: list[str],
+    finding: Finding,
     seconds: float,
     stats: bool,
 ) -> None:
     """Read files from peers, and tell what it took."""
     started = asyncio.get_running_loop().time()
-    async with visiting(store, bootstrap) as node, browse(node, key, seconds) as directory:
-        with explaining(directory.index, bootstrap, seconds):
+    async with visiting(store, finding) as node, browse(node, key, seconds) as directory:
+        with explaining(directory.index, finding, seconds):
             rows = await read_all(directory, paths, destination, stats=stats)
         if stats:
             print_table(("file", "#size", "result"), rows)

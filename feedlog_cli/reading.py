@@ -11,10 +11,11 @@ import typer
 from feedlog import BlockMissing, Feed, Store
 from feedlog_cli.blocks import parse_range
 from feedlog_cli.errors import UsageError
+from feedlog_cli.finding import Finding, choose
 from feedlog_cli.network import TIMEOUT, explaining, following, visiting
-from feedlog_cli.options import Bootstrap, FeedName, Json, StorePath, Timeout
+from feedlog_cli.options import Bootstrap, FeedName, Json, Mainline, StorePath, Timeout
 from feedlog_cli.output import say_json, write_bytes
-from feedlog_cli.places import check_addresses, find_or_follow, open_store
+from feedlog_cli.places import find_or_follow, open_store
 from feedlog_cli.running import run_to_end
 
 
@@ -24,27 +25,28 @@ def get(
         str, typer.Argument(metavar="BLOCK", show_default=False, help="The block's number.")
     ],
     bootstrap: Bootstrap = None,
+    mainline: Mainline = False,
     timeout: Timeout = TIMEOUT,
     store: StorePath = None,
     as_json: Json = False,
 ) -> None:
     """Print one block, byte for byte.
 
-    With --bootstrap a block of somebody else's feed is fetched from peers, and nothing but
-    that block and the hashes that prove it.
+    With --bootstrap or --mainline a block of somebody else's feed is fetched from peers, and
+    nothing but that block and the hashes that prove it.
     """
     if ":" in block:
         raise UsageError(f"get prints one block; `feedlog cat --range {block}` prints several")
-    addresses = check_addresses(bootstrap)
-    with open_store(store, create=bool(addresses)) as opened:
-        feed = find_or_follow(opened, name, remote=bool(addresses))
+    finding = choose(bootstrap, mainline=mainline)
+    with open_store(store, create=finding.goes_out) as opened:
+        feed = find_or_follow(opened, name, remote=finding.goes_out)
         try:
             index = parse_range(block, feed.length).start
             data = feed[index]
         except (IndexError, BlockMissing):
-            if not addresses or feed.writable:
+            if not finding.goes_out or feed.writable:
                 raise
-            work = fetch_block(opened, feed, block, addresses, timeout)
+            work = fetch_block(opened, feed, block, finding, timeout)
             index, data = run_to_end(work)
     if as_json:
         encoded = base64.b64encode(data).decode()
@@ -54,11 +56,11 @@ def get(
 
 
 async def fetch_block(
-    store: Store, feed: Feed, block: str, bootstrap: list[str], seconds: float
+    store: Store, feed: Feed, block: str, finding: Finding, seconds: float
 ) -> tuple[int, bytes]:
     """Return a block that peers have, and its number."""
-    async with visiting(store, bootstrap) as node, following(node, feed.key) as remote:
-        with explaining(remote, bootstrap, seconds):
+    async with visiting(store, finding) as node, following(node, feed.key) as remote:
+        with explaining(remote, finding, seconds):
             length = await remote.update(timeout=seconds)
             index = parse_range(block, length).start
             return index, await remote.get(index, timeout=seconds)
@@ -77,21 +79,24 @@ def cat(
         typer.Option("--live", "-f", help="Go on with what is appended, until Ctrl-C."),
     ] = False,
     bootstrap: Bootstrap = None,
+    mainline: Mainline = False,
     timeout: Timeout = TIMEOUT,
     store: StorePath = None,
 ) -> None:
     """Print the blocks of a feed in order, each followed by a newline.
 
-    With --bootstrap those of somebody else's feed are fetched from peers.
+    With --bootstrap or --mainline those of somebody else's feed are fetched from peers.
     """
     end = b"" if raw else b"\n"
-    addresses = check_addresses(bootstrap)
-    with open_store(store, create=bool(addresses)) as opened:
-        feed = find_or_follow(opened, name, remote=bool(addresses))
-        if addresses and not feed.writable:
-            run_to_end(stream(opened, feed, span, addresses, timeout, end=end, live=live))
+    finding = choose(bootstrap, mainline=mainline)
+    with open_store(store, create=finding.goes_out) as opened:
+        feed = find_or_follow(opened, name, remote=finding.goes_out)
+        if finding.goes_out and not feed.writable:
+            run_to_end(stream(opened, feed, span, finding, timeout, end=end, live=live))
         elif live:
-            raise UsageError("--live follows somebody else's feed: give its key and --bootstrap")
+            raise UsageError(
+                "--live follows somebody else's feed: give its key, and --bootstrap or --mainline"
+            )
         else:
             write_bytes(feed[index] + end for index in parse_range(span, feed.length))
 
@@ -100,15 +105,15 @@ async def stream(
     store: Store,
     feed: Feed,
     span: str,
-    bootstrap: list[str],
+    finding: Finding,
     seconds: float,
     *,
     end: bytes,
     live: bool,
 ) -> None:
     """Print blocks as they come from peers, reading ahead."""
-    async with visiting(store, bootstrap) as node, following(node, feed.key) as remote:
-        with explaining(remote, bootstrap, seconds):
+    async with visiting(store, finding) as node, following(node, feed.key) as remote:
+        with explaining(remote, finding, seconds):
             length = await remote.update(timeout=seconds)
         wanted = parse_range(span, length)
         left = len(wanted)

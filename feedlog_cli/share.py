@@ -12,10 +12,11 @@ import typer
 from feedlog import BlockMissing, Feed, Store
 from feedlog_cli.directory import data_key
 from feedlog_cli.errors import CommandError
+from feedlog_cli.finding import Finding, choose
 from feedlog_cli.network import serving
-from feedlog_cli.options import Bootstrap, Json, StorePath
+from feedlog_cli.options import Bootstrap, Json, Mainline, StorePath
 from feedlog_cli.output import note, say, say_json_line
-from feedlog_cli.places import check_addresses, find_feed, open_store, store_path
+from feedlog_cli.places import find_feed, open_store, store_path
 from feedlog_cli.running import serve_until_stopped
 from net.ports import ANYWHERE
 from trie import NotATrie, Trie
@@ -42,17 +43,19 @@ def share(
         int, typer.Option("--port", "-p", metavar="PORT", min=0, max=65535, help="0 takes any.")
     ] = 0,
     bootstrap: Bootstrap = None,
+    mainline: Mainline = False,
     store: StorePath = None,
     as_json: Json = False,
 ) -> None:
     """Serve feeds to others until Ctrl-C, as far as they are held here.
 
     With --bootstrap they are announced there, and readers find them by their keys. Without
-    it this process starts a network, and readers give its address as their --bootstrap.
+    it this process starts a network, and readers give its address as their --bootstrap. With
+    --mainline they are announced in the BitTorrent Mainline DHT as well, within seconds.
     A published directory is shared with its contents. Appends by other processes are served.
     Nodes that answered are kept beside the store, and tried as well the next time.
     """
-    addresses = check_addresses(bootstrap)
+    finding = choose(bootstrap, mainline=mainline)
     with open_store(store) as opened:
         chosen = [find_feed(opened, name) for name in names or []]
         if not names:
@@ -61,7 +64,7 @@ def share(
             raise CommandError("the store has no feeds to share")
         feeds = with_contents(opened, chosen)
         kept = store_path(store) / CONTACTS
-        work = serve(opened, feeds, addresses, host or ANYWHERE, port, kept, as_json=as_json)
+        work = serve(opened, feeds, finding, host or ANYWHERE, port, kept, as_json=as_json)
         serve_until_stopped(work)
 
 
@@ -87,7 +90,7 @@ def contents_key(feed: Feed) -> bytes | None:
 async def serve(
     store: Store,
     feeds: list[Feed],
-    bootstrap: list[str],
+    finding: Finding,
     hosts: Sequence[str],
     port: int,
     contacts: Path,
@@ -95,7 +98,7 @@ async def serve(
     as_json: bool,
 ) -> None:
     """Announce and serve until the process is told to stop."""
-    async with serving(store, bootstrap, hosts=hosts, port=port, contacts=contacts) as node:
+    async with serving(store, finding, hosts=hosts, port=port, contacts=contacts) as node:
         await asyncio.gather(*(node.share(feed) for feed in feeds))
         if as_json:
             shared = [{"key": feed.id, "length": feed.length} for feed in feeds]

@@ -12,11 +12,11 @@ import typer
 
 from feedlog import Feed, Store
 from feedlog_cli.errors import CommandError, UsageError
+from feedlog_cli.finding import Finding, choose
 from feedlog_cli.network import TIMEOUT, explaining, following, visiting
-from feedlog_cli.options import Bootstrap, FeedName, Json, StorePath, Timeout
+from feedlog_cli.options import Bootstrap, FeedName, Json, Mainline, StorePath, Timeout
 from feedlog_cli.output import note, printable, say, say_json, write_bytes
 from feedlog_cli.places import (
-    check_addresses,
     find_feed,
     find_or_follow,
     looks_like_key,
@@ -79,19 +79,20 @@ def get(
         typer.Option("--at", metavar="VERSION", show_default="the latest", help="An old version."),
     ] = None,
     bootstrap: Bootstrap = None,
+    mainline: Mainline = False,
     timeout: Timeout = TIMEOUT,
     store: StorePath = None,
 ) -> None:
     """Print the value of a key, byte for byte; exits with 1 where it has none.
 
-    With --bootstrap somebody else's trie is asked, in one round trip and without
-    downloading it. What its peers answer is checked.
+    With --bootstrap or --mainline somebody else's trie is asked, in one round trip and
+    without downloading it. What its peers answer is checked.
     """
-    addresses = check_addresses(bootstrap)
-    with open_store(store, create=bool(addresses)) as opened:
-        feed = find_or_follow(opened, name, remote=bool(addresses))
-        if addresses and not feed.writable:
-            value = run_to_end(get_remote(opened, feed, key, version, addresses, timeout))
+    finding = choose(bootstrap, mainline=mainline)
+    with open_store(store, create=finding.goes_out) as opened:
+        feed = find_or_follow(opened, name, remote=finding.goes_out)
+        if finding.goes_out and not feed.writable:
+            value = run_to_end(get_remote(opened, feed, key, version, finding, timeout))
         else:
             trie = Trie(feed)
             typed = to_key(trie.header.keys.name, key)
@@ -103,11 +104,11 @@ def get(
 
 
 async def get_remote(
-    store: Store, feed: Feed, key: str, version: int | None, bootstrap: list[str], seconds: float
+    store: Store, feed: Feed, key: str, version: int | None, finding: Finding, seconds: float
 ) -> Any:
     """Return a value that peers have, or MISSING."""
-    async with visiting(store, bootstrap) as node, following(node, feed.key) as remote:
-        with explaining(remote, bootstrap, seconds):
+    async with visiting(store, finding) as node, following(node, feed.key) as remote:
+        with explaining(remote, finding, seconds):
             trie = RemoteTrie(remote, version=version, timeout=seconds)
             try:
                 return await trie.get(key, MISSING)
@@ -122,24 +123,27 @@ def ls(
         str,
         typer.Argument(metavar="PREFIX", show_default=False, help='Such as "users/".'),
     ] = "",
+    *,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-R", help="Everything below, not one level.")
     ] = False,
     long: Annotated[bool, typer.Option("--long", "-l", help="Print the values too.")] = False,
     bootstrap: Bootstrap = None,
+    mainline: Mainline = False,
     timeout: Timeout = TIMEOUT,
     as_json: Json = False,
     store: StorePath = None,
 ) -> None:
     """List keys; those that go on below a "/" are shown as one name, as `ls` does.
 
-    With --bootstrap somebody else's trie is listed, and only what is listed is fetched.
+    With --bootstrap or --mainline somebody else's trie is listed, and only what is listed is
+    fetched.
     """
-    addresses = check_addresses(bootstrap)
-    with open_store(store, create=bool(addresses)) as opened:
-        feed = find_or_follow(opened, name, remote=bool(addresses))
-        if addresses and not feed.writable:
-            listing = list_remote(opened, feed, prefix, recursive, addresses, timeout)
+    finding = choose(bootstrap, mainline=mainline)
+    with open_store(store, create=finding.goes_out) as opened:
+        feed = find_or_follow(opened, name, remote=finding.goes_out)
+        if finding.goes_out and not feed.writable:
+            listing = list_remote(opened, feed, prefix, recursive, finding, timeout)
             items = run_to_end(listing)
         else:
             items = list(Trie(feed).items(prefix, recursive=recursive))
@@ -152,11 +156,11 @@ def ls(
 
 
 async def list_remote(
-    store: Store, feed: Feed, prefix: str, recursive: bool, bootstrap: list[str], seconds: float
+    store: Store, feed: Feed, prefix: str, recursive: bool, finding: Finding, seconds: float
 ) -> list[tuple[Any, Any]]:
     """Return a listing that peers have."""
-    async with visiting(store, bootstrap) as node, following(node, feed.key) as remote:
-        with explaining(remote, bootstrap, seconds):
+    async with visiting(store, finding) as node, following(node, feed.key) as remote:
+        with explaining(remote, finding, seconds):
             trie = RemoteTrie(remote, timeout=seconds)
             return [item async for item in trie.items(prefix, recursive=recursive)]
 

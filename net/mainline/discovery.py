@@ -35,7 +35,7 @@ from net.dht.records import (
 from net.discovery import PeerAddress
 from net.errors import ClosedError, DeadlineError
 from net.mainline.hashing import PEER_SALT, slot_salt, topic_seed
-from net.mainline.session import PUBLIC, MainlineSession
+from net.mainline.session import PUBLIC, MainlineSession, interfaces_for
 from net.mainline.slots import SLOTS, choose_slot, read_slot
 
 RENEW_AFTER = 1200.0
@@ -67,6 +67,7 @@ class MainlineDiscovery:
 
     `bootstrap` names Mainline nodes as "host:port"; `private` is for networks of one's own, where
     many nodes share few addresses. `interfaces` are "host:port" to listen on; port 0 takes any.
+    By default it is every host, or the loopback one where all bootstrap nodes are.
     """
 
     def __init__(
@@ -74,11 +75,12 @@ class MainlineDiscovery:
         key_pair: KeyPair,
         *,
         bootstrap: Sequence[str] = PUBLIC,
-        interfaces: Sequence[str] = ("0.0.0.0:0", "[::]:0"),
+        interfaces: Sequence[str] | None = None,
         private: bool = False,
     ) -> None:
         self._key_pair = key_pair
-        self._options = tuple(bootstrap), tuple(interfaces), private
+        where = interfaces_for(bootstrap) if interfaces is None else interfaces
+        self._options = tuple(bootstrap), tuple(where), private
         self._rng = SystemRandom()
         self._session: MainlineSession | None = None
         self._own: dict[bytes, _Own] = {}

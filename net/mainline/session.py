@@ -18,7 +18,7 @@ from typing import TypeVar
 import libtorrent as lt
 
 from feedlog.keys import KeyPair
-from net.addresses import Address, parse_address
+from net.addresses import Address, is_numeric, parse_address, reach
 from net.errors import ClosedError, DeadlineError
 from net.mainline.hashing import expanded_secret
 
@@ -28,6 +28,11 @@ PUBLIC = (
     "dht.transmissionbt.com:6881",
 )
 """Nodes that strangers run for everybody to begin with."""
+
+EVERYWHERE = ("0.0.0.0:0", "[::]:0")
+LOOPBACK = ("127.0.0.1:0",)
+"""Where to listen for a network on this machine: libtorrent's sockets for everywhere leave
+loopback out."""
 
 JOIN_TIMEOUT = 5.0
 """Seconds that a first question waits for the network: before it, libtorrent would drop it."""
@@ -167,6 +172,13 @@ class MainlineSession:
                 queue.put_nowait(alert.item)
             if alert.authoritative:
                 queue.put_nowait(_END)
+
+
+def interfaces_for(bootstrap: Sequence[str]) -> Sequence[str]:
+    """Return where to listen so that the nodes named "host:port" can be reached."""
+    hosts = [parse_address(name)[0] for name in bootstrap]
+    local = bool(hosts) and all(is_numeric(host) and reach(host) == 0 for host in hosts)
+    return LOOPBACK if local else EVERYWHERE
 
 
 def _settings(

@@ -8,6 +8,7 @@ import pytest
 
 from feedlog import Store
 from feedlog_cli import remote_trie
+from feedlog_cli.finding import choose
 from feedlog_cli.remote_trie import RemoteTrie
 from feedlog_cli.trie_hints import EXTENSION, TrieHints
 from feedlog_cli.tries import get_remote
@@ -79,7 +80,8 @@ async def test_the_command_gets_a_key_that_is_no_text() -> None:
             sharing.extension(EXTENSION, TrieHints())
             await sharing.share(trie.feed)
             feed = ours.feed(key=trie.feed.key)
-            found = await get_remote(ours, feed, "k", None, [sharing.address], 20)
+            finding = choose([sharing.address], mainline=False)
+            found = await get_remote(ours, feed, "k", None, finding, 20)
             assert found == b"v"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from feedlog.keys import KeyPair
 from net.errors import ClosedError
-from net.mainline.session import MainlineSession
+from net.mainline.session import EVERYWHERE, LOOPBACK, MainlineSession, interfaces_for
 
 
 async def values(session: MainlineSession, key: bytes, salt: bytes) -> list[object]:
@@ -51,6 +51,12 @@ async def test_its_end(sessions: list[MainlineSession]) -> None:
         await values(session, bytes(32), b"")
     with pytest.raises(ClosedError):
         session.add_node(("127.0.0.1", sessions[0].port))
+
+
+def test_where_a_network_is_listened_to() -> None:
+    assert interfaces_for(["127.0.0.1:1", "127.0.0.2:2"]) == LOOPBACK
+    for elsewhere in ([], ["127.0.0.1:1", "192.0.2.1:1"], ["router.example:6881"]):
+        assert interfaces_for(elsewhere) == EVERYWHERE
 
 
 async def test_a_bootstrap_address_that_is_none() -> None:
