@@ -10,6 +10,7 @@ knows `secret` is a member of a network of its own.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections import Counter
@@ -32,6 +33,9 @@ REFRESH = 5.0
 
 MAX_DRAIN = 64
 """Datagrams read in one turn of the loop, before other work gets its own."""
+
+
+log = logging.getLogger(__name__)
 
 
 class LanDiscovery:
@@ -62,17 +66,16 @@ class LanDiscovery:
         self._queues: dict[int, asyncio.Queue[Event | None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._refresher: asyncio.TimerHandle | None = None
-        self._closed = False
+        self._started = self._closed = False
 
     async def start(self) -> None:
         """Join the group; raises `ListenError` when this machine cannot, on any host."""
-        if self._sockets or self._closed:
+        if self._started or self._closed:
             raise RuntimeError("local discovery was started before")
-        self._sockets, failures = open_sockets(self._hosts, groups(self._core.key))
+        failures = self._open()
         if not self._sockets:
             raise ListenError("; ".join(failures) or "no host to join a local network from")
-        for sock in self._sockets:
-            self._loop.add_reader(sock.socket.fileno(), self._readable, sock)
+        self._started = True
         self._refresher = self._loop.call_later(REFRESH, self._refresh)
 
     async def close(self) -> None:
@@ -84,8 +87,7 @@ class LanDiscovery:
             if timer is not None:
                 timer.cancel()
         for sock in self._sockets:
-            self._loop.remove_reader(sock.socket.fileno())
-            sock.close()
+            self._close(sock)
         for queue in self._queues.values():
             queue.put_nowait(None)
 
@@ -144,7 +146,7 @@ class LanDiscovery:
             self._core.cancel(number)
 
     def _now(self) -> float:
-        if self._closed or not self._sockets:
+        if self._closed or not self._started:
             raise ClosedError("local discovery is not running")
         now = self._loop.time()
         self._core.set_clock(now, time.time())
@@ -156,11 +158,31 @@ class LanDiscovery:
             self._core.receive_datagram(data, address, now)
         self._pump()
 
+    def _open(self) -> list[str]:
+        """Open a socket for each host that has none; returns why some have none then."""
+        served = {sock.host for sock in self._sockets}
+        missing = [host for host in self._hosts if host not in served]
+        opened, failures = open_sockets(missing, groups(self._core.key))
+        for sock in opened:
+            self._loop.add_reader(sock.socket.fileno(), self._readable, sock)
+        self._sockets += opened
+        return failures
+
+    def _close(self, sock: MulticastSocket) -> None:
+        self._loop.remove_reader(sock.socket.fileno())
+        sock.close()
+
     def _refresh(self) -> None:
-        """Take part on interfaces that have come."""
+        """Take part on interfaces that have come, also in place of others."""
         self._refresher = self._loop.call_later(REFRESH, self._refresh)
+        for sock in [sock for sock in self._sockets if sock.is_stranded()]:
+            log.warning("%s is on another interface: its multicast is opened anew", sock.host)
+            self._sockets.remove(sock)
+            self._close(sock)
         fresh = [sock.refresh() for sock in self._sockets]
-        if any(fresh):
+        before = len(self._sockets)
+        self._open()
+        if any(fresh) or len(self._sockets) > before:
             self._core.tell_all(self._loop.time())
             self._pump()
 

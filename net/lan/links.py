@@ -39,7 +39,7 @@ class MulticastSocket:
         self._v6 = family((host, PORT)) == 6
         if self._v6 and host not in EVERYWHERE:
             raise ValueError(f"IPv6 is for all interfaces, [::], and not for {host} alone")
-        self._host = host
+        self.host = host
         self._group = group
         self._joined: dict[int, str] = {}
         self.counters: Counter[str] = Counter()
@@ -73,16 +73,30 @@ class MulticastSocket:
         """The names of the interfaces that are joined."""
         return list(self._joined.values())
 
+    def is_stranded(self) -> bool:
+        """Tell whether the host is on another interface than the one that was joined for it.
+
+        A cable that is pulled out and in, a wireless network that is turned off and on: the system
+        forgets the group with the interface. Such a socket is of no use; open another.
+        """
+        if self.host in EVERYWHERE:
+            return False
+        try:
+            self._join(0)
+        except OSError:
+            return False  # it is joined there already, or no interface has the host now
+        return True
+
     def refresh(self) -> bool:
         """Join on the interfaces that have come since; tell whether there were any.
 
         Raises `OSError` for one host that no interface has.
         """
-        if self._host not in EVERYWHERE:
+        if self.host not in EVERYWHERE:
             if self._joined:
                 return False
             self._join(0)
-            self._joined[0] = self._host
+            self._joined[0] = self.host
             return True
         present = dict(socket.if_nameindex())
         for index in [i for i, name in self._joined.items() if present.get(i) != name]:
@@ -139,7 +153,7 @@ class MulticastSocket:
         if self._v6:
             return number
         name = self._joined.get(index)
-        host = "127.0.0.1" if name in LOOPBACK else self._host
+        host = "127.0.0.1" if name in LOOPBACK else self.host
         return self._group + socket.inet_aton(host) + number
 
 

@@ -14,6 +14,7 @@ from net.errors import ClosedError, ListenError
 from net.lan.discovery import LanDiscovery
 from net.lan.hashing import groups, network_key
 from net.lan.links import PORT
+from tests.reference.interfaces import Interface
 
 TOPIC = bytes(range(20))
 HERE = ["127.0.0.1"]
@@ -55,6 +56,24 @@ async def test_garbage_to_the_group_does_no_harm() -> None:
             assert (await first(two)).addresses == (("127.0.0.1", 4000),)
             while not two.counters["malformed"]:
                 assert (await first(two)).addresses == (("127.0.0.1", 4000),)
+
+
+async def test_a_host_whose_interface_is_pulled_out_and_in(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Needs root, as the test bed of real routers does."""
+    secret = os.urandom(16)
+    with Interface() as interface:
+        async with LanDiscovery(KeyPair.generate(), [interface.host], secret=secret) as one:
+            await one.announce(TOPIC, [("192.0.2.1", 4000)])
+            interface.pull_out()
+            assert [peer async for peer in one.lookup(TOPIC)] == []
+            interface.plug_in()
+            while f"{interface.host} is on another interface" not in caplog.text:
+                assert [peer async for peer in one.lookup(TOPIC)] == []
+            assert one.interfaces == [interface.host]
+            async with LanDiscovery(KeyPair.generate(), [interface.host], secret=secret) as two:
+                assert ("192.0.2.1", 4000) in (await first(two)).addresses
 
 
 async def test_its_life() -> None:

@@ -12,6 +12,7 @@ import pytest
 from net.errors import ListenError
 from net.lan.hashing import groups, network_key
 from net.lan.links import MulticastSocket, open_sockets
+from tests.reference.interfaces import Interface
 
 
 def receive(sock: MulticastSocket) -> list[bytes]:
@@ -68,6 +69,20 @@ def test_one_family_may_fail() -> None:
     sockets, failures = open_sockets(["203.0.113.254", "127.0.0.1"], groups(network_key(b"x")))
     assert len(sockets) == len(failures) == 1
     sockets[0].close()
+
+
+def test_a_host_that_comes_back_on_another_interface_strands_its_socket() -> None:
+    group, _ = groups(network_key(os.urandom(8)))
+    with Interface() as interface:
+        sock = MulticastSocket(interface.host, group)
+        try:
+            assert not sock.is_stranded()
+            interface.pull_out()
+            assert not sock.is_stranded(), "there is none to open now"
+            interface.plug_in()
+            assert sock.is_stranded()
+        finally:
+            sock.close()
 
 
 def test_interfaces_that_come_and_go() -> None:
