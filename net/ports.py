@@ -14,7 +14,7 @@ from net.addresses import Address, family, format_address
 from net.carriers.base import Carrier
 from net.carriers.punching import PunchPort
 from net.carriers.quic import QuicPort
-from net.carriers.tcp import TcpListener, listen_tcp
+from net.carriers.tcp_listener import TcpListener, listen_tcp
 from net.carriers.udp import UdpSocket
 from net.errors import ListenError
 

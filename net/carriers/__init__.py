@@ -2,6 +2,7 @@
 
 from net.carriers.base import Carrier, Receiver
 from net.carriers.memory import memory_pair
-from net.carriers.tcp import TcpListener, connect_tcp, listen_tcp
+from net.carriers.tcp import connect_tcp
+from net.carriers.tcp_listener import TcpListener, listen_tcp
 
 __all__ = ["Carrier", "Receiver", "TcpListener", "connect_tcp", "listen_tcp", "memory_pair"]

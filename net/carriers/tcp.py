@@ -3,26 +3,30 @@
 Bytes are read into one buffer that is used again for every read, and decrypted out of
 it, so the kernel's copy is the only one before the plaintext.
 Must not know Noise. The border to the operating system: `OSError` becomes
-`ConnectError` or `ListenError` here.
+`ConnectError` here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from net.addresses import Address, canonical
 from net.carriers.base import HIGH_WATER, LOW_WATER, Receiver
-from net.errors import ConnectError, ListenError
+from net.errors import ConnectError
+
+IDLE = 10
+PROBE_EVERY = 3
+PROBES = 3
+"""Seconds of silence after which the system asks whether the other end is there, seconds between
+questions, and how many go unanswered until the connection is lost: 19 s in all. An end whose
+address was taken away says nothing, and TCP alone would wait for it for hours."""
 
 READ_BUFFER = 512 << 10
 """Bytes read at once; eight records. Allocated per connection when it first reads much."""
 SMALL_READ_BUFFER = 16 << 10
 """What an idle connection holds: a thousand of them make 16 MB."""
-
-BACKLOG = 512
-"""Connections that the kernel holds for us until we accept them."""
 
 
 class TcpCarrier(asyncio.BufferedProtocol):
@@ -90,6 +94,7 @@ class TcpCarrier(asyncio.BufferedProtocol):
         transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _keep_alive(connection)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             # Bytes handed to the kernel cannot be overtaken by urgent ones: keep them few.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, HIGH_WATER)
@@ -135,20 +140,15 @@ class TcpCarrier(asyncio.BufferedProtocol):
             self._receiver.resume_writing()
 
 
-class TcpListener:
-    """Listening sockets; each connection goes to the callback that `listen_tcp` was given."""
-
-    def __init__(self, server: asyncio.Server) -> None:
-        self._server = server
-
-    @property
-    def addresses(self) -> list[tuple[str, int]]:
-        """Host and port of each socket."""
-        return [listening.getsockname()[:2] for listening in self._server.sockets]
-
-    def close(self) -> None:
-        """Accept no more; connections that exist go on."""
-        self._server.close()
+def _keep_alive(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", IDLE),
+        ("TCP_KEEPINTVL", PROBE_EVERY),
+        ("TCP_KEEPCNT", PROBES),
+    ):
+        if hasattr(socket, name):  # else the system has its own idea of it
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def format_address(address: tuple[object, ...] | None) -> str:
@@ -168,28 +168,3 @@ async def connect_tcp(host: str, port: int) -> TcpCarrier:
         where = f"tcp {format_address((host, port))}"
         raise ConnectError(f"cannot connect to {where}: {error}", [where]) from error
     return carrier
-
-
-async def listen_tcp(
-    accepted: Callable[[TcpCarrier], None],
-    host: str | Sequence[str] | None = None,
-    port: int = 0,
-    *,
-    sock: socket.socket | None = None,
-) -> TcpListener:
-    """Listen on hosts (all where None) and a port, or a bound socket; raises `ListenError`."""
-    loop = asyncio.get_running_loop()
-
-    def make() -> TcpCarrier:
-        return TcpCarrier(accepted)
-
-    try:
-        if sock is not None:
-            server = await loop.create_server(make, sock=sock, backlog=BACKLOG)
-        else:
-            server = await loop.create_server(make, host, port, backlog=BACKLOG)
-    except OSError as error:
-        hosts = [host or "*"] if host is None or isinstance(host, str) else host
-        where = ", ".join(format_address((one, port)) for one in hosts)
-        raise ListenError(f"cannot listen on tcp {where}: {error.strerror or error}") from error
-    return TcpListener(server)

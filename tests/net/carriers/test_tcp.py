@@ -6,8 +6,16 @@ import socket
 import pytest
 
 from net.carriers import Carrier, connect_tcp, listen_tcp
-from net.carriers.tcp import READ_BUFFER, SMALL_READ_BUFFER, TcpCarrier, format_address
-from net.errors import ConnectError, ListenError
+from net.carriers.tcp import (
+    IDLE,
+    PROBE_EVERY,
+    PROBES,
+    READ_BUFFER,
+    SMALL_READ_BUFFER,
+    TcpCarrier,
+    format_address,
+)
+from net.errors import ConnectError
 from tests.reference.receivers import Recording
 
 
@@ -21,26 +29,28 @@ def test_addresses_for_people() -> None:
     assert format_address(None) == "unknown"
 
 
-async def test_a_port_in_use_and_a_port_without_listener_are_named() -> None:
+async def test_a_port_without_listener_is_named() -> None:
     listener = await listen_tcp(nobody, "127.0.0.1")
     port = listener.addresses[0][1]
-    with pytest.raises(ListenError, match=rf"tcp 127\.0\.0\.1:{port}: .*in use"):
-        await listen_tcp(nobody, "127.0.0.1", port)
     listener.close()
     with pytest.raises(ConnectError, match=f"tcp 127.0.0.1:{port}") as caught:
         await connect_tcp("127.0.0.1", port)
     assert caught.value.tried == (f"tcp 127.0.0.1:{port}",)
 
 
-async def test_a_bound_socket_can_be_listened_on() -> None:
-    sock = socket.create_server(("127.0.0.1", 0))
-    accepted: asyncio.Future[Carrier] = asyncio.get_running_loop().create_future()
-    listener = await listen_tcp(accepted.set_result, sock=sock)
+async def test_both_ends_ask_whether_the_other_is_there() -> None:
+    accepted: asyncio.Future[TcpCarrier] = asyncio.get_running_loop().create_future()
+    listener = await listen_tcp(accepted.set_result, "127.0.0.1")
     left = await connect_tcp(*listener.addresses[0])
-    right = await accepted
     assert left.description == f"tcp 127.0.0.1:{listener.addresses[0][1]}"
-    left.abort()
-    right.abort()
+    for carrier in (left, await accepted):
+        assert carrier._transport is not None
+        sock = carrier._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == IDLE
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == PROBE_EVERY
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == PROBES
+        carrier.abort()
     listener.close()
 
 
