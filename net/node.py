@@ -22,8 +22,6 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from feedlog import Feed, KeyPair, Store
 from net.addresses import parse_address
@@ -35,6 +33,7 @@ from net.dial import Attempt
 from net.discovery import Discovery, PeerAddress
 from net.errors import ClosedError, NetError
 from net.feeds import AllowFeed, Feeds
+from net.lifetime import Lifetime
 from net.network import Network
 from net.parts import Parts
 from net.ports import ANYWHERE, Ports
@@ -66,7 +65,7 @@ CONNECT_TIMEOUT = 20.0
 log = logging.getLogger(__name__)
 
 
-class Node:
+class Node(Lifetime):
     """A member of the network; use it as an async context manager.
 
     `bootstrap` names nodes as "host:port"; with none, this node starts a network.
@@ -249,22 +248,6 @@ class Node:
             await parts.announcer.close()
             await parts.network.close()
             parts.ports.close()
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self.start()
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     def _running(self) -> Parts:
         if self._closed or self._parts is None:

@@ -37,6 +37,7 @@ SHELL = (
     "net/node.py",
     "net/announcer.py",
     "net/feeds.py",
+    "net/lifetime.py",
     "net/network.py",
     "net/parts.py",
     "net/ports.py",

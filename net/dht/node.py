@@ -12,8 +12,6 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from random import SystemRandom
-from types import TracebackType
-from typing import Self
 
 from feedlog.keys import KeyPair
 from net.addresses import (
@@ -35,6 +33,7 @@ from net.dht.records import Announcement
 from net.dht.value_records import Value
 from net.discovery import PeerAddress
 from net.errors import ClosedError, DeadlineError, NetError, NotFound, RefusedError
+from net.lifetime import Lifetime
 from net.punch.classify import NatReport, classify
 
 BEYOND: tuple[Address, ...] = (("192.0.2.1", 9), ("2001:db8::1", 9))
@@ -45,7 +44,7 @@ OnIntroduction = Callable[[bytes], Awaitable[bytes | None]]
 """Answers a message that somebody has had passed on to us; None is silence."""
 
 
-class DhtNode:
+class DhtNode(Lifetime):
     """A node of the DHT on a UDP port, which it shares with other protocols and does not own.
 
     `bootstrap` names nodes as "host:port"; with none, this node starts a network. `known` are
@@ -147,22 +146,6 @@ class DhtNode:
         for task in self._answering:
             task.cancel()
         await asyncio.gather(*self._answering, return_exceptions=True)
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self.start()
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     @property
     def address(self) -> str:

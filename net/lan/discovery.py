@@ -16,8 +16,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from random import SystemRandom
-from types import TracebackType
-from typing import Self
 
 from feedlog.keys import KeyPair
 from net.addresses import Address, RelayAddress
@@ -27,6 +25,7 @@ from net.lan.core import Event, LanCore, Over
 from net.lan.hashing import groups
 from net.lan.links import MulticastSocket, open_sockets
 from net.lan.messages import SENDER_SIZE
+from net.lifetime import Lifetime
 
 REFRESH = 5.0
 """Seconds between two looks at which interfaces there are."""
@@ -38,7 +37,7 @@ MAX_DRAIN = 64
 log = logging.getLogger(__name__)
 
 
-class LanDiscovery:
+class LanDiscovery(Lifetime):
     """Finds peers on the networks that this machine is plugged into.
 
     `hosts` are those that the node listens on: "0.0.0.0" and "::" mean every interface, an
@@ -90,22 +89,6 @@ class LanDiscovery:
             self._close(sock)
         for queue in self._queues.values():
             queue.put_nowait(None)
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self.start()
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     @property
     def interfaces(self) -> list[str]:

@@ -19,8 +19,6 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from random import SystemRandom
-from types import TracebackType
-from typing import Self
 
 from feedlog.keys import KeyPair
 from net.addresses import Address, RelayAddress, canonical
@@ -34,6 +32,7 @@ from net.dht.records import (
 )
 from net.discovery import PeerAddress
 from net.errors import ClosedError, DeadlineError
+from net.lifetime import Lifetime
 from net.mainline.hashing import PEER_SALT, slot_salt, topic_seed
 from net.mainline.session import PUBLIC, MainlineSession, interfaces_for
 from net.mainline.slots import SLOTS, choose_slot, read_slot
@@ -62,7 +61,7 @@ class _Own:
     slot: int | None = None
 
 
-class MainlineDiscovery:
+class MainlineDiscovery(Lifetime):
     """Announces and looks up in the Mainline DHT, from a UDP port of its own.
 
     `bootstrap` names Mainline nodes as "host:port"; `private` is for networks of one's own, where
@@ -106,18 +105,6 @@ class MainlineDiscovery:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     @property
     def session(self) -> MainlineSession:
