@@ -118,6 +118,15 @@ class BurstConnection(QuicConnection):
         """Bytes sent and not acknowledged."""
         return 0 if self._core is None else self._core.bytes_in_flight
 
+    @property
+    def waits(self) -> bool:
+        """Whether something will be sent, first or again, as soon as its time has come.
+
+        The core paces what it sends, so what was lost may be neither in flight nor unsent.
+        """
+        timer = None if self._core is None else self._core.get_timer()
+        return timer is not None and timer[0] != "idle"
+
     def receive_burst(self, data: bytes, size: int, now: float) -> int:
         """Take datagrams of `size` bytes each, the last perhaps shorter.
 

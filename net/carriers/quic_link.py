@@ -279,7 +279,7 @@ class QuicLink:
     def _finish(self) -> None:
         """End the connection once everything, and the end behind it, is acknowledged."""
         flying = self.connection.in_flight > 0
-        if flying or self.unsent:
+        if flying or self.unsent or self.connection.waits:
             self._flying |= flying
         elif self._flying:
             self.connection.close(DONE)

@@ -96,6 +96,24 @@ def test_each_direction_ends_by_itself_and_close_waits_for_delivery(ends: Ends) 
     assert wire.near.links == wire.far.links == []
 
 
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
+def test_close_waits_for_what_is_sent_again(rate: float) -> None:
+    """Also while it is neither in flight nor unsent, because the core paces what it repeats."""
+    for seed in range(40):
+        wire = QuicWire()
+        ours, theirs = wire.connect()
+        rng = random.Random(seed)
+        wire.lose = lambda _, rng=rng: rng.random() < rate  # type: ignore[misc]  # its own rng
+        data = rng.randbytes(rng.choice((20_000, 300_000)))
+        ours.send(data)
+        ours.close()
+        wire.near.touch(ours)
+        wire.run()
+        wire.pass_time(10.0, 0.01)
+        assert wire.received(FAR, theirs) == data, seed
+        assert LinkEnded() in wire.told(FAR, theirs)
+
+
 def test_a_clean_end_waits_for_a_reader_that_has_stopped(ends: Ends) -> None:
     wire, ours, theirs = ends
     theirs.hold()
