@@ -56,8 +56,8 @@ class QuicCarrier:
 
     @property
     def address(self) -> Address:
-        """Where the other end is; it may move."""
-        return self._link.path.address
+        """Where the other end is known to be; it may move."""
+        return self._link.path.proven_address
 
     # What the carrier's user calls.
 

@@ -42,6 +42,11 @@ class Path:
         return self._before is None
 
     @property
+    def proven_address(self) -> Address:
+        """Where the other end is known to receive: not yet the new one while it moves."""
+        return self._before or self.address
+
+    @property
     def deadline(self) -> float:
         """When the proof of the last move is due."""
         return self._moved + PROOF_TIMEOUT

@@ -26,7 +26,7 @@ def test_a_proven_path_sends_without_limit() -> None:
 
 def test_a_new_address_gets_three_times_what_it_sent_until_it_is_proven() -> None:
     path = moved()
-    assert path.address == CAFE
+    assert (path.address, path.proven_address) == (CAFE, HOME)
     assert not proven(path)
     assert path.may_send(AMPLIFICATION * 100 - 1)
     assert not path.may_send(2)
@@ -38,6 +38,7 @@ def test_a_new_address_gets_three_times_what_it_sent_until_it_is_proven() -> Non
     assert not proven(path)
     path.prove(path.token)
     assert proven(path)
+    assert path.proven_address == CAFE
     assert path.may_send(10**9)
 
 
