@@ -1,0 +1,116 @@
+"""TCP between two hosts that connect to each other at once, through routers that let nobody in.
+
+    opening = SimultaneousOpen.reserve("0.0.0.0")    # tell the peer `opening.port`
+    carrier = await opening.connect(address)         # while the peer connects to us
+    opening.close()
+
+Each side's SYN tells its own router to expect answers from the other, so the one that is sent
+later passes, and meets a socket that has sent one: TCP's simultaneous open (RFC 9293, section
+3.5; RFC 5382 has routers let it pass, REQ-2, and not answer a SYN that is too early, REQ-4).
+Both sides have connected then; which of them speaks first is not TCP's to say.
+
+A router that answers all the same refuses the first attempt. So it is repeated, after a pause
+drawn at random from the time that the refusal took, which is one round trip: two SYNs pass
+when they are on their way at the same time, and soon they are.
+
+Invariant: at most `MAX_ATTEMPTS` connections are tried, in `WINDOW` seconds, to one address.
+Must not know how the two have agreed, or what the connection is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from random import SystemRandom
+from typing import Self
+
+from net.addresses import Address, family, format_address
+from net.carriers.tcp import TcpCarrier
+from net.errors import ConnectError, ListenError
+
+WINDOW = 5.0
+"""Seconds in which the two meet: SYNs that got lost are repeated after one, and after three."""
+
+MAX_ATTEMPTS = 12
+"""Two routers of that sort, 40 ms apart, let the two meet after 1 to 6 attempts."""
+MIN_PAUSE = 0.05
+"""What pauses are drawn from where a refusal takes less: the other side may begin later than we."""
+
+KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
+"""Seconds of silence after which the system probes, seconds between probes, and how many: the
+routers shall not forget the connection, and a peer that is gone is missed after two minutes."""
+
+
+class SimultaneousOpen:
+    """A port that is ours, and one connection that may begin there."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self.address: Address = sock.getsockname()[:2]
+        """Ours, as it is on this side of the router."""
+
+    @property
+    def port(self) -> int:
+        """Where the peer is to connect to, if our router keeps port numbers."""
+        return self.address[1]
+
+    @classmethod
+    def reserve(cls, host: str) -> Self:
+        """Take any free port on a host; raises `ListenError`."""
+        try:
+            return cls(_bound((host, 0)))
+        except OSError as error:
+            raise ListenError(f"no tcp port on {host}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Give the port back; a connection that was made goes on."""
+        self._socket.close()
+
+    async def connect(self, address: Address) -> TcpCarrier:
+        """Connect to a peer that connects to us; raises `ConnectError`. Used once."""
+        refusal: OSError | None = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WINDOW):
+                for _ in range(MAX_ATTEMPTS):
+                    try:
+                        return await self._attempt(address)
+                    except OSError as error:
+                        refusal = error
+        where = f"punched tcp {format_address(address)}"
+        why = refusal.strerror if refusal is not None else "no answer in time"
+        raise ConnectError(f"cannot connect to {where}: {why}", [where]) from refusal
+
+    async def _attempt(self, address: Address) -> TcpCarrier:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        try:
+            await loop.sock_connect(self._socket, address)
+        except OSError:
+            self._socket.close()
+            await asyncio.sleep(SystemRandom().uniform(0.0, max(MIN_PAUSE, loop.time() - begun)))
+            self._socket = _bound(self.address)
+            raise
+        # The transport has a descriptor of its own, so that `close` is always right.
+        _, carrier = await loop.create_connection(TcpCarrier, sock=self._socket.dup())
+        carrier.description = f"punched {carrier.description}"
+        return carrier
+
+
+def _bound(address: Address) -> socket.socket:
+    v6 = family(address) == 6
+    sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEPALIVE.items():
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        if v6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
