@@ -16,7 +16,6 @@ Must not know channels, feeds, or which carrier it runs on.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 from functools import partial
 from typing import Self
@@ -60,7 +59,7 @@ class SecureStream:
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._consumer: Consumer | None = None
         self._reader = Reader(self.pause_reading, self.resume_reading)
-        self._drain_waiters: list[asyncio.Future[None]] = []
+        self._drain_waiters: set[asyncio.Future[None]] = set()
         self._reading_paused = False
         self._writing_paused = False
         self._unflushed = 0
@@ -202,12 +201,11 @@ class SecureStream:
         self.flush()
         if self._writing_paused and self._error is None:
             waiter = self._loop.create_future()
-            self._drain_waiters.append(waiter)
+            self._drain_waiters.add(waiter)
             try:
                 await waiter
             finally:
-                with contextlib.suppress(ValueError):
-                    self._drain_waiters.remove(waiter)
+                self._drain_waiters.discard(waiter)
         if self._error is not None:
             raise self._error
 
