@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from net.announcer import Announcer, Where
 from net.connection import PROTOCOL as CHANNELS
+from net.crossing import PROTOCOL as CROSSING
 from net.feeds import Feeds
 from net.moving import PROTOCOL as MOVING
 from net.network import Network
@@ -80,7 +81,7 @@ class Parts:
             return self.streams.allows(key)
         if protocol == RELAYS:
             return self.relaying.service is not None
-        if protocol == MOVING:
+        if protocol in {MOVING, CROSSING}:
             return self.reach.upgrades.expects(key)
         return protocol == CHANNELS
 
@@ -90,6 +91,8 @@ class Parts:
         upgrades.add(stream)
         if stream.protocol == MOVING:
             await upgrades.accept(stream)
+        elif stream.protocol == CROSSING:
+            self.reception.arrived(await self.reach.crossings.cross(stream))
         elif stream.protocol == CHANNELS:
             self.feeds.connected(stream)
         elif stream.protocol == RELAYS:

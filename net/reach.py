@@ -6,6 +6,8 @@
 3. the relays at which the peer waits, when the hole takes long or there can be none. Then
    the first two are tried again behind the stream that runs, and it moves there.
 
+Behind a stream by QUIC, through a hole or not, TCP is tried in the same way.
+
 Invariant: the stream is with the owner of the key that was asked for.
 Must not know how peers are found, or what a stream is for.
 """
@@ -20,6 +22,8 @@ from typing import Protocol
 from feedlog import KeyPair
 from net.addresses import Address, reach
 from net.carriers.base import Carrier
+from net.crossing import PROTOCOL as CROSSES
+from net.crossing import Crossings
 from net.dial import Attempt, Way, dial, ways_to
 from net.discovery import Introducer, PeerAddress
 from net.errors import ConnectError, DeadlineError, NotFound, PunchError
@@ -67,8 +71,10 @@ class Reach:
         self._rendezvous = rendezvous
         self._network = network
         self._relayed = relayed
-        self.upgrades = Upgrades(self._direct)
-        """The streams over relays, ours and those of others."""
+        self.crossings = Crossings(ports.udp.addresses)
+        """What makes TCP beside QUIC, at both ends."""
+        self.upgrades = Upgrades(self._direct, self._beside)
+        """The streams for which there may be a better way, ours and those of others."""
 
     async def connect(
         self,
@@ -101,6 +107,15 @@ class Reach:
     async def _direct(self, peer: PeerAddress, topic: bytes) -> SecureStream:
         """Reach a peer by any way but a relay, so that a stream can move there."""
         return await self.connect(replace(peer, relays=()), topic, MOVES)
+
+    async def _beside(self, stream: SecureStream) -> SecureStream:
+        """Reach the peer of a stream by QUIC over TCP, too, so that it can move there."""
+        if stream.address is None:
+            raise ConnectError(f"no tcp beside {stream.description}")
+        agreeing = await self._ports.quic.connect(stream.address)
+        opened = partial(open_stream, key_pair=self._key_pair, remote_key=stream.remote_key)
+        tcp = await self.crossings.cross(await opened(agreeing, protocol=CROSSES))
+        return await opened(tcp, protocol=MOVES)
 
     def ladder(self, peer: PeerAddress, topic: bytes) -> list[Way]:
         """Return the ways to a peer, in the order in which they are to be tried."""

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Self
 
+from net.addresses import Address
 from net.carriers.base import Carrier
 from net.consumer import Consumer
 from net.errors import ClosedError, HandshakeError, NetError
@@ -106,6 +107,11 @@ class SecureStream:
     def description(self) -> str:
         """Which way the bytes go, for people."""
         return self._carrier.description
+
+    @property
+    def address(self) -> Address | None:
+        """Where the other end is, as far as we see; None where that means nothing."""
+        return self._carrier.address
 
     @property
     def _peer(self) -> Established:

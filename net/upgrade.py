@@ -1,16 +1,17 @@
-"""From a relay to a direct way, while the stream runs.
+"""From a relay to a direct way, and from QUIC to TCP, while the stream runs.
 
-    upgrades = Upgrades(direct)
-    upgrades.watch(stream, peer, topic)     # we have opened it: look for a direct way
+    upgrades = Upgrades(direct, beside)
+    upgrades.watch(stream, peer, topic)     # we have opened it: look for a better way
     upgrades.add(stream)                    # somebody has: let them move it
     await upgrades.accept(onto)             # a stream of the protocol `net.moving.PROTOCOL`
 
-A relay gives a stream at once; a direct way may take a punch of seconds, or become possible
-when one of the two moves to another network. So it is looked for behind a stream that
+A relay gives a stream at once, and so does QUIC through a hole; a direct way may take a punch
+of seconds, or become possible when one of the two moves to another network, and TCP beside
+QUIC takes a connection to agree on it. So the better way is looked for behind a stream that
 already serves, with growing pauses, by the side that has opened the stream.
 
 Invariant: at most `MAX_SEARCHES` direct ways are looked for at a time, and none for a
-stream that is over. Must not know how a direct way is found.
+stream that is over or runs over TCP. Must not know how a way is found.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from net.discovery import PeerAddress
 from net.errors import NetError
-from net.moving import Moves
+from net.moving import PROTOCOL, Moves
 from net.stream import SecureStream
 
 PAUSES = (1.0, 4.0, 15.0, 60.0, 300.0)
-"""Seconds before each attempt; the last again and again, for networks change."""
+"""Seconds before each attempt; the last again and again, for networks change. Many streams are
+over before the first."""
 
 MAX_SEARCHES = 4
 """Each may punch, and tries every address."""
@@ -34,34 +36,40 @@ MAX_SEARCHES = 4
 Direct = Callable[[PeerAddress, bytes], Awaitable[SecureStream]]
 """Opens a stream of `net.moving.PROTOCOL` to a peer that was found under a topic, by no relay."""
 
+Beside = Callable[[SecureStream], Awaitable[SecureStream]]
+"""Opens such a stream over TCP to where a stream by QUIC leads."""
+
 log = logging.getLogger(__name__)
 
 
 class Upgrades:
-    """The relayed streams of one node."""
+    """The streams of one node for which there may be a better way."""
 
-    def __init__(self, direct: Direct, *, pauses: tuple[float, ...] = PAUSES) -> None:
+    def __init__(
+        self, direct: Direct, beside: Beside, *, pauses: tuple[float, ...] = PAUSES
+    ) -> None:
         self._direct = direct
+        self._beside = beside
         self._pauses = pauses
         self._moves = Moves()
         self._searching = asyncio.Semaphore(MAX_SEARCHES)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, stream: SecureStream) -> None:
-        """Let the peer move a stream that came over a relay; others have no reason to."""
-        if is_relayed(stream):
+        """Let the peer move a stream that has come, if there may be a better way for it."""
+        if may_improve(stream):
             self._moves.add(stream)
 
     def watch(self, stream: SecureStream, peer: PeerAddress, topic: bytes) -> None:
-        """Look for a direct way for a stream that we have opened over a relay."""
-        if is_relayed(stream):
+        """Look for a better way for a stream that we have opened."""
+        if may_improve(stream):
             self._moves.add(stream)
             task = asyncio.get_running_loop().create_task(self._upgrade(stream, peer, topic))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     def expects(self, public_key: bytes) -> bool:
-        """Tell whether the owner of that key has a reason to open a direct stream to move onto."""
+        """Tell whether the owner of that key has a reason to open a stream to move onto."""
         return self._moves.expects(public_key)
 
     async def accept(self, onto: SecureStream) -> None:
@@ -76,26 +84,41 @@ class Upgrades:
 
     async def _upgrade(self, stream: SecureStream, peer: PeerAddress, topic: bytes) -> None:
         over = asyncio.ensure_future(stream.wait_closed())
+        pauses = self._growing_pauses()
         try:
-            for pause in itertools.chain(self._pauses, itertools.repeat(self._pauses[-1])):
-                await asyncio.wait({over}, timeout=pause)
-                if over.done() or stream.is_closing() or await self._moved(stream, peer, topic):
+            while may_improve(stream):
+                await asyncio.wait({over}, timeout=next(pauses))
+                if over.done() or stream.is_closing():
                     return
+                if await self._improve(stream, peer, topic):
+                    pauses = self._growing_pauses()
         finally:
             over.cancel()
 
-    async def _moved(self, stream: SecureStream, peer: PeerAddress, topic: bytes) -> bool:
-        """Try once; tells whether the stream is on another line."""
+    def _growing_pauses(self) -> Iterator[float]:
+        return itertools.chain(self._pauses, itertools.repeat(self._pauses[-1]))
+
+    async def _improve(self, stream: SecureStream, peer: PeerAddress, topic: bytes) -> bool:
+        """Try once to get the stream to a better way; tells whether it is there."""
         before = stream.description
         try:
-            async with self._searching:
-                onto = await self._direct(peer, topic)
+            if is_relayed(stream):
+                async with self._searching:
+                    onto = await self._direct(peer, topic)
+            else:
+                onto = await self._beside(stream)
             await self._moves.move(stream, onto)
         except NetError as error:
-            log.debug("= no direct way to %s: %s", peer.public_key.hex()[:8], error)
-            return not is_relayed(stream)
+            log.debug("= no better way to %s: %s", peer.public_key.hex()[:8], error)
+            return False
         log.info("= a stream moved from %s to %s", before, stream.description)
         return True
+
+
+def may_improve(stream: SecureStream) -> bool:
+    """Tell whether there may be a better way for a stream that is not just a way itself."""
+    by_quic = stream.description.startswith(("quic ", "punched quic "))
+    return stream.protocol != PROTOCOL and (by_quic or is_relayed(stream))
 
 
 def is_relayed(stream: SecureStream) -> bool:

@@ -57,6 +57,7 @@ SHELL = (
     "net/finder.py",
     "net/swarm.py",
     "net/connection.py",
+    "net/crossing.py",
     "net/dial.py",
     "net/discovery.py",
     "net/combined.py",

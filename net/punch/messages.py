@@ -1,4 +1,4 @@
-"""What travels when a hole is punched: an offer through others, then small sealed datagrams.
+"""What travels when a hole is punched: an offer through others, small sealed datagrams, ports.
 
     offset  size  field of a datagram (42 bytes, always)
          0     1  tag 0x11: so that punching shares the UDP port with DHT and QUIC
@@ -10,8 +10,10 @@
 
     offer: msgpack [version 1, NAT class, public address or empty, local addresses]
 
+    ports (4 bytes, over a stream): UDP port u16be, TCP port u16be
+
 Every datagram has one size, so an answer is never larger than what it answers.
-Specified in docs/spec/punch.md, section 4.
+Specified in docs/spec/punch.md, sections 3, 4 and 8.
 
 Invariant: a decoder returns a value or raises `DecodeError`. Knows no state.
 """
@@ -42,6 +44,13 @@ MAX_LOCAL = 6
 """Local addresses in an offer: a machine with more networks names its likeliest."""
 MAX_OFFER_SIZE = 160
 """Bytes: version, class, one public and six local addresses of IPv6."""
+
+PORTS = struct.Struct(">HH")
+PORTS_SIZE = PORTS.size
+assert PORTS_SIZE == 4
+
+MIN_PORT = 1024
+"""Below are the ports of services; the peer has taken any free one, and nobody is given those."""
 
 
 class Kind(IntEnum):
@@ -82,6 +91,14 @@ class Offer(NamedTuple):
     local: tuple[Address, ...] = ()
 
 
+class Ports(NamedTuple):
+    """The ports that one side is bound to, on its side of its router."""
+
+    udp: int
+    tcp: int
+    """Where it is about to begin a TCP connection."""
+
+
 _encode_offer = msgspec.msgpack.Encoder().encode
 _decode_offer = msgspec.msgpack.Decoder(_Offer).decode
 
@@ -110,6 +127,21 @@ def decode_offer(data: bytes) -> Offer:
     if any(address[1] == 0 for address in (*local, *([public] if public else []))):
         raise DecodeError("punch offer", 0, "an address with port 0")
     return Offer(offer.nat, public, local)
+
+
+def encode_ports(ports: Ports) -> bytes:
+    """Return the bytes in which one side tells its ports."""
+    return PORTS.pack(*ports)
+
+
+def decode_ports(data: bytes) -> Ports:
+    """Read what `encode_ports` wrote; raises `DecodeError`."""
+    if len(data) != PORTS_SIZE:
+        raise DecodeError("ports", len(data), f"not {PORTS_SIZE} bytes")
+    ports = Ports(*PORTS.unpack(data))
+    if ports.tcp < MIN_PORT:
+        raise DecodeError("ports", 2, f"tcp port {ports.tcp}, less than {MIN_PORT}")
+    return ports
 
 
 def session_of(data: bytes) -> bytes:

@@ -24,18 +24,22 @@ from types import TracebackType
 from typing import Self
 
 CONE = 'oifname "wan" masquerade'
-RULES: dict[str, tuple[str, str, str, str]] = {
+REJECT = 'iifname "wan" meta l4proto tcp reject with tcp reset;'
+RULES: dict[str, tuple[str, str, str, str, str]] = {
     "full cone": (
         CONE,
         'iifname "wan" udp dport 4000-9999 dnat to {host};',
         'iifname "wan" ct status dnat accept;',
         "",
+        "",
     ),
-    "cone": (CONE, "", "", ""),
-    "symmetric": (f"{CONE} random,fully-random", "", "", ""),
-    "blocked": (CONE, "", "", "ip protocol udp drop;"),
+    "cone": (CONE, "", "", "", ""),
+    "rejecting": (CONE, "", "", "", REJECT),
+    "symmetric": (f"{CONE} random,fully-random", "", "", "", ""),
+    "blocked": (CONE, "", "", "ip protocol udp drop;", ""),
 }
-"""By kind of router: its rules after and before routing, for forwarding, and for UDP."""
+"""By kind of router: its rules after and before routing, for forwarding, for UDP, and for what is
+for the router itself: a SYN that nobody inside has asked for."""
 
 RULESET = """
 flush ruleset
@@ -45,7 +49,7 @@ table ip nat {{
 }}
 table ip filter {{
   chain input {{ type filter hook input priority 0; policy accept;
-    iifname "wan" ct state established,related accept; iifname "wan" drop; }}
+    iifname "wan" ct state established,related accept; {tcp} iifname "wan" drop; }}
   chain forward {{ type filter hook forward priority 0; policy drop; {udp}
     iifname "lan" accept; iifname "wan" ct state established,related accept; {fwd} }}
 }}
@@ -117,12 +121,10 @@ class NatBed:
 
     def set_router(self, number: int, kind: str) -> None:
         """Make a router one of a kind."""
-        post, pre, forward, udp = RULES[kind]
+        post, pre, forward, udp, tcp = RULES[kind]
         host = ADDRESSES[f"h{number}"]
-        rules = (
-            RULESET.format(post=post, pre=pre.format(host=host), fwd=forward, udp=udp) + RULESET_6
-        )
-        run(*self.command(f"r{number}", "nft", "-f", "-"), given=rules)
+        rules = RULESET.format(post=post, pre=pre.format(host=host), fwd=forward, udp=udp, tcp=tcp)
+        run(*self.command(f"r{number}", "nft", "-f", "-"), given=rules + RULESET_6)
 
     def forget_after(self, number: int, seconds: int) -> None:
         """Have a router forget the UDP flows that are silent for so long."""

@@ -7,6 +7,8 @@ python -m tests.natbed.member          prints READY
 ["start", [bootstrap], port, options]    a node that connects
 ["connect", key, seconds]                what came of it: way, milliseconds, or error
 ["talk after", pause, seconds]           a message there and back on the last stream
+["talk until", way, seconds]             numbered bytes there and back until it runs by that way
+["improve"]                              looks for a better way for it once; which way it runs then
 ["nat"]   ["way"]   ["look every", seconds]   ["stop"]
 """
 
@@ -19,6 +21,7 @@ from typing import Any
 
 from feedlog import Store
 from net.dht.hashing import peer_topic
+from net.discovery import PeerAddress
 from net.errors import NetError
 from net.node import Node
 from net.stream import SecureStream
@@ -108,6 +111,37 @@ class Member:
     async def talk_after(self, pause: float, seconds: float) -> bool:
         await asyncio.sleep(pause)
         return await self.talk(seconds)
+
+    async def talk_until(self, way: str, seconds: float) -> int:
+        """Send without a pause what an echo sends back; return how much, if it came in order."""
+        stream = self.stream
+        assert stream is not None
+        sent: list[int] = []
+
+        async def send() -> None:
+            while not stream.description.startswith(way):
+                sent.append(len(sent))
+                stream.write(sent[-1].to_bytes(8, "big") * 8192)
+                await stream.drain()
+            stream.write(bytes(8))
+
+        async with asyncio.timeout(seconds):
+            sending = asyncio.ensure_future(send())
+            expected = 0
+            while (number := await stream.readexactly(8)) != bytes(8) or not expected:
+                rest = await stream.readexactly(8 * 8191)
+                assert number + rest == expected.to_bytes(8, "big") * 8192
+                expected += 1
+            await sending
+        assert expected == len(sent)
+        return 8 * 8192 * expected
+
+    async def improve(self) -> str:
+        assert self.stream is not None
+        assert self.nodes[0]._parts is not None
+        upgrades = self.nodes[0]._parts.reach.upgrades
+        await upgrades._improve(self.stream, PeerAddress(self.stream.remote_key, ()), b"")
+        return self.way()
 
     def look_every(self, seconds: float) -> None:
         """Look for a direct way that often."""

@@ -25,7 +25,7 @@ def test_it_is_gone_after_its_context() -> None:
 
 def test_a_bed_that_fails_half_way_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     prefix = f"flf{os.getpid()}"
-    monkeypatch.setitem(bed.RULES, "cone", ("no rule", "", "", ""))
+    monkeypatch.setitem(bed.RULES, "cone", ("no rule", "", "", "", ""))
     with pytest.raises(RuntimeError, match="nft"), NatBed(prefix):
         pass
     assert namespaces(prefix) == []

@@ -13,11 +13,16 @@ from net.punch.messages import (
     DATAGRAM_SIZE,
     MAX_LOCAL,
     MAX_OFFER_SIZE,
+    MIN_PORT,
+    PORTS_SIZE,
     Kind,
     Message,
     Offer,
+    Ports,
     decode_offer,
+    decode_ports,
     encode_offer,
+    encode_ports,
     open_datagram,
     seal_datagram,
     session_of,
@@ -82,6 +87,21 @@ def test_an_offer_only_raises_decode_errors(data: bytes) -> None:
         decode_offer(data)
     except DecodeError:
         return
+
+
+@given(st.builds(Ports, st.integers(0, 65535), st.integers(MIN_PORT, 65535)))
+def test_ports_come_back_and_no_part_of_them_does(ports: Ports) -> None:
+    data = encode_ports(ports)
+    assert decode_ports(data) == ports
+    for wrong in (*(data[:end] for end in range(PORTS_SIZE)), data + b"\x00"):
+        with pytest.raises(DecodeError, match="not 4 bytes"):
+            decode_ports(wrong)
+
+
+@given(st.integers(0, 65535), st.integers(0, MIN_PORT - 1))
+def test_nobody_is_given_the_port_of_a_service(udp: int, tcp: int) -> None:
+    with pytest.raises(DecodeError, match=f"tcp port {tcp}, less than 1024"):
+        decode_ports(encode_ports(Ports(udp, tcp)))
 
 
 def test_limits_of_an_offer() -> None:

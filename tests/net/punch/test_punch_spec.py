@@ -5,11 +5,22 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from net import crossing
 from net.addresses import pack_address
+from net.carriers import simultaneous
 from net.punch import birthday, introduction, messages, puncher
 from net.punch.classify import NatClass
 from net.punch.hashing import path_token, punch_keys
-from net.punch.messages import Kind, Message, Offer, encode_offer, open_datagram, seal_datagram
+from net.punch.messages import (
+    Kind,
+    Message,
+    Offer,
+    Ports,
+    encode_offer,
+    encode_ports,
+    open_datagram,
+    seal_datagram,
+)
 from net.punch.puncher import Reason
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -31,6 +42,7 @@ def example() -> dict[str, bytes]:
         "token": token,
         "echo": seal_datagram(keys, Message(Kind.ECHO, token, PEER_TOKEN)),
         "offer": encode_offer(OFFER),
+        "ports": encode_ports(Ports(4000, 40001)),
     }
 
 
@@ -60,6 +72,11 @@ def test_the_numbers_are_those_of_the_code() -> None:
         f"from {birthday.SOCKETS} sockets",
         f"every {0.8 * puncher.KEEPALIVE:g} to {puncher.KEEPALIVE:g} s",
         f"after {puncher.MAX_UNANSWERED} the way is lost",
+        f"big endian; at least {messages.MIN_PORT}",
+        f"the initiator {crossing.HEAD_START * 1e3:.0f} ms later",
+        f"or {simultaneous.MIN_PAUSE * 1e3:.0f} ms if that is more",
+        f"at most {simultaneous.MAX_ATTEMPTS} attempts in {simultaneous.WINDOW:g} s",
+        f"the next {crossing.REST:g} s later",
     ):
         assert number in text.lower(), number
 
