@@ -37,10 +37,6 @@ MAX_ATTEMPTS = 12
 MIN_PAUSE = 0.05
 """What pauses are drawn from where a refusal takes less: the other side may begin later than we."""
 
-KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
-"""Seconds of silence after which the system probes, seconds between probes, and how many: the
-routers shall not forget the connection, and a peer that is gone is missed after two minutes."""
-
 
 class SimultaneousOpen:
     """A port that is ours, and one connection that may begin there."""
@@ -103,10 +99,6 @@ def _bound(address: Address) -> socket.socket:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in KEEPALIVE.items():
-            if hasattr(socket, name):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         if v6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)

@@ -10,7 +10,7 @@ import pytest
 from net.addresses import Address
 from net.carriers import Carrier, listen_tcp
 from net.carriers import simultaneous as module
-from net.carriers.simultaneous import KEEPALIVE, MAX_ATTEMPTS, SimultaneousOpen
+from net.carriers.simultaneous import MAX_ATTEMPTS, SimultaneousOpen
 from net.errors import ConnectError, ListenError
 from tests.reference.receivers import Recording
 
@@ -54,18 +54,6 @@ async def test_the_connection_comes_from_the_port_that_was_told(host: str) -> No
     listener.close()
     near.abort()
     far.abort()
-
-
-async def test_the_system_watches_over_an_idle_connection() -> None:
-    opening = SimultaneousOpen.reserve("127.0.0.1")
-    carrier = await opening.connect(opening.address)
-    opening.close()
-    assert carrier._transport is not None
-    sock = carrier._transport.get_extra_info("socket")
-    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-    for name, value in KEEPALIVE.items():
-        assert sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value
-    carrier.abort()
 
 
 async def test_who_is_refused_tries_again() -> None:
