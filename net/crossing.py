@@ -41,7 +41,7 @@ MAX_CROSSINGS = 32
 """At a time; each takes a socket for some seconds. Others can be tried again later."""
 
 REST = 1.0
-"""Seconds after an attempt in which there is none with the same peer: a dozen SYNs a second."""
+"""Seconds after an attempt in which there is none with the same peer: 16 SYNs a second at most."""
 
 
 class Crossings:

@@ -32,8 +32,9 @@ from net.errors import ConnectError, ListenError
 WINDOW = 5.0
 """Seconds in which the two meet: SYNs that got lost are repeated after one, and after three."""
 
-MAX_ATTEMPTS = 12
-"""Two routers of that sort, 40 ms apart, let the two meet after 1 to 6 attempts."""
+MAX_ATTEMPTS = 16
+"""Two routers of that sort, 40 ms apart, let the two meet after 1 to 7 attempts, 10 ms apart
+after 4 to 12, for then the pauses are longer than what is under way."""
 MIN_PAUSE = 0.05
 """What pauses are drawn from where a refusal takes less: the other side may begin later than we."""
 
