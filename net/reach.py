@@ -110,8 +110,7 @@ class Reach:
 
     async def _beside(self, stream: SecureStream) -> SecureStream:
         """Reach the peer of a stream by QUIC over TCP, too, so that it can move there."""
-        if stream.address is None:
-            raise ConnectError(f"no tcp beside {stream.description}")
+        assert stream.address is not None, "QUIC has one"
         agreeing = await self._ports.quic.connect(stream.address)
         opened = partial(open_stream, key_pair=self._key_pair, remote_key=stream.remote_key)
         tcp = await self.crossings.cross(await opened(agreeing, protocol=CROSSES))

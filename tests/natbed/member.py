@@ -96,10 +96,10 @@ class Member:
         await self.nodes[0].share(feed)
         return feed.key.hex()
 
-    async def read(self, key: str, seconds: float) -> list[str]:
+    async def read(self, key: str, seconds: float, index: int = 9) -> list[str]:
         [node] = self.nodes
         remote = await node.follow(bytes.fromhex(key))
-        block = await remote.get(9, timeout=seconds)
+        block = await remote.get(index, timeout=seconds)
         return [block.decode(), *(one.stream.description for one in node.connections)]
 
     async def talk(self, seconds: float) -> bool:
