@@ -36,6 +36,10 @@ from net.errors import ClosedError, DeadlineError, NetError, NotFound, RefusedEr
 from net.lifetime import Lifetime
 from net.punch.classify import NatReport, classify
 
+NAMES_AGAIN = 15.0
+"""Seconds between two looks at where names of bootstrap nodes lead, while nobody is known: as often
+as the nodes themselves are asked again."""
+
 BEYOND: tuple[Address, ...] = (("192.0.2.1", 9), ("2001:db8::1", 9))
 """Addresses of no host (RFC 5737, RFC 3849): the route to them is the route to everywhere."""
 
@@ -78,6 +82,7 @@ class DhtNode(Lifetime):
         self._queues: dict[int, asyncio.Queue[Event | None]] = {}
         self._on_introduction = on_introduction
         self._answering: set[asyncio.Task[None]] = set()
+        self._naming: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._started = self._closed = False
         now = self._loop.time()
@@ -122,10 +127,11 @@ class DhtNode(Lifetime):
         named = [name for name in self._names if not is_numeric(name[0])]
         if named:
             self._pump()
-            resolved = await asyncio.gather(*(self._resolve(name) for name in named))
+            found = await self._resolve(named)
             self._core.cancel(number, self._now())
-            everybody = numeric + [address for found in resolved for address in found]
-            number = self._core.join(everybody, self._now())
+            number = self._core.join([*numeric, *found], self._now())
+            again = self._resolve_again(numeric, named, found)
+            self._naming = self._loop.create_task(again)
         finished = await self._run(number)
         if self._names and not finished.answers:
             names = ", ".join(self.bootstrap)
@@ -143,9 +149,10 @@ class DhtNode(Lifetime):
             self._timer.cancel()
         for queue in self._queues.values():
             queue.put_nowait(None)
-        for task in self._answering:
+        tasks = [*self._answering, *([self._naming] if self._naming else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._answering, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def address(self) -> str:
@@ -318,13 +325,31 @@ class DhtNode(Lifetime):
     def _reaches(self, target: Address) -> bool:
         return (6 if ":" in target[0] else 4) in self._udp.families
 
-    async def _resolve(self, name: Address) -> list[Address]:
-        try:
-            infos = await self._loop.getaddrinfo(*name)
-        except OSError:
-            return []
-        found = dict.fromkeys(canonical(info[4]) for info in infos)
+    async def _resolve(self, names: Sequence[Address]) -> list[Address]:
+        """Return where names lead now."""
+        asked = (self._loop.getaddrinfo(*name) for name in names)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        found = dict.fromkeys(
+            canonical(info[4])
+            for infos in answers
+            if not isinstance(infos, BaseException)
+            for info in infos
+        )
         return [address for address in found if self._reaches(address)]
+
+    async def _resolve_again(
+        self, numeric: Sequence[Address], names: Sequence[Address], before: Sequence[Address]
+    ) -> None:
+        """While nobody is known, ask where names lead: this machine may be online only now."""
+        while True:
+            await asyncio.sleep(NAMES_AGAIN)
+            if len(self._core.table):
+                continue
+            found = await self._resolve(names)
+            if found and found != before:
+                before = found
+                self._core.join([*numeric, *found], self._now())
+                self._pump()
 
     def _is_own(self, seen: Address) -> bool:
         """Tell whether an address at which others see us is one of this machine."""

@@ -1,0 +1,104 @@
+"""A feed is followed on when addresses change, and when interface and sockets are taken away."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.natbed.bed import SERVERS, NatBed
+from tests.reference.command_line import COMMAND
+
+ROOT = Path(__file__).parent.parent.parent
+EVERYWHERE = "0.0.0.0"
+PORT = 4000
+
+
+class Roamer:
+    """A `roamer` process on a host of the bed."""
+
+    def __init__(self, bed: NatBed, host: str, *arguments: str) -> None:
+        command = bed.command(host, sys.executable, "-m", "tests.natbed.roamer", *arguments)
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def hear(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def until_warned(self, *warnings: str) -> None:
+        """Wait until it has logged each of these, in whatever order."""
+        left = set(warnings)
+        assert self._process.stderr is not None
+        while left:
+            line = self._process.stderr.readline()
+            assert line, f"it has ended without a word of {left}"
+            left -= {words for words in left if words in line}
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@contextmanager
+def roaming(bed: NatBed, host: str, *arguments: str) -> Iterator[Roamer]:
+    roamer = Roamer(bed, host, *arguments)
+    try:
+        yield roamer
+    finally:
+        roamer.close()
+
+
+@contextmanager
+def dht(bed: NatBed) -> Iterator[str]:
+    """Run a node of the DHT in the open; yields its address."""
+    command = bed.command("srv", *COMMAND, "dht", "--host", SERVERS[0])
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.terminate()
+
+
+@contextmanager
+def names(bed: NatBed, host: str) -> Iterator[Path]:
+    """Give a host a file of names of its own, and nobody else to ask for any."""
+    place = Path("/etc/netns") / bed.name(host)
+    place.mkdir(parents=True)
+    hosts, resolver = place / "hosts", place / "resolv.conf"
+    try:
+        for file in (hosts, resolver):
+            file.write_text("")
+        yield hosts
+    finally:
+        for file in (hosts, resolver):
+            file.unlink(missing_ok=True)
+        place.rmdir()
+
+
+def test_a_name_that_means_nothing_until_later(worker_id: str) -> None:
+    """A laptop that wakes up without a network knows no names either."""
+    with ExitStack() as stack:
+        bed = stack.enter_context(NatBed(f"rn{os.getpid()}{worker_id[:4]}"))
+        bootstrap = stack.enter_context(dht(bed))
+        known = stack.enter_context(names(bed, "h1"))
+        named = f"dht.test:{bootstrap.rpartition(':')[2]}"
+        writer = stack.enter_context(roaming(bed, "h1", "share", EVERYWHERE, str(PORT), named))
+        key = writer.hear()
+        writer.until_warned(f"no bootstrap node answered: {named}")
+        known.write_text(f"{SERVERS[0]} dht.test\n")
+        writer.say("online")
+        reader = stack.enter_context(roaming(bed, "h2", "follow", EVERYWHERE, key, bootstrap))
+        assert reader.hear() == "online"
