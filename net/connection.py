@@ -132,6 +132,13 @@ class Connection:
         self._write(self.mux.data_to_send())
         self.stream.close(linger=linger)
 
+    def doubt(self) -> None:
+        """Ask the peer whether it is there; if it says nothing soon, the connection ends."""
+        if not self._closing:
+            self.mux.doubt(self._loop.time())
+            self._timer.cancel()
+            self._timer = self._loop.call_at(self.mux.next_timeout(), self._on_timeout)
+
     async def wait_closed(self) -> None:
         """Wait until the stream is gone."""
         await self.stream.wait_closed()

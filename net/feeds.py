@@ -234,6 +234,13 @@ class Feeds:
             remote.attempts.append(f"{peer.key.hex()[:8]} left: {reason or 'no reason given'}")
             self._finders[swarm].wake()
 
+    def moved(self) -> None:
+        """Learn that this machine has other addresses: connections may be dead, and peers near."""
+        for connection in self.connections:
+            connection.doubt()
+        for finder in self._finders.values():
+            finder.wake()
+
     # Who may read.
 
     async def admits(self, key: bytes) -> bool:

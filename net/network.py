@@ -88,6 +88,11 @@ class Network:
                 keeping = self._kept.run(lambda: self._contacts)
                 self._keeping = asyncio.get_running_loop().create_task(keeping)
 
+    def moved(self) -> None:
+        """Learn that this machine has other addresses: what was out of reach may be there."""
+        if self._dht is not None:
+            self._dht.look()
+
     async def close(self) -> None:
         """Leave."""
         if self._keeping is not None and self._kept is not None:

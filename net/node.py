@@ -52,6 +52,7 @@ from net.replicate.throttle import Throttle
 from net.stream import SecureStream
 from net.streams import AllowStream, Server, StreamHandler, Streams
 from net.values import ValueSearch
+from net.whereabouts import Whereabouts
 
 MAX_DIALS = 8
 """Peers of feeds that are being reached at a time."""
@@ -198,6 +199,7 @@ class Node(Lifetime):
             reach,
             self._feeds,
             self._streams,
+            Whereabouts(lambda: network.hosts, lambda: self._running().moved()),
         )
 
     async def _allow_introduction(self, key: bytes) -> bool:
@@ -218,6 +220,7 @@ class Node(Lifetime):
         self._feeds.start(discovery, announcer, self._reach_for_feed, parts.reception)
         self._streams.start(discovery, announcer, self._reach)
         parts.announcer.start()
+        parts.whereabouts.start()
         if parts.network.is_cut_off:
             await parts.relaying.settle()
         if parts.relaying.service is not None:
@@ -237,6 +240,7 @@ class Node(Lifetime):
         self._closed = True
         parts = self._parts
         if parts is not None:
+            await parts.whereabouts.close()
             parts.ports.stop()
             await parts.rendezvous.close()
             await parts.reception.close()

@@ -27,6 +27,7 @@ from net.rendezvous import Rendezvous
 from net.stream import SecureStream
 from net.streams import PROTOCOL as STREAMS
 from net.streams import Streams
+from net.whereabouts import Whereabouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Parts:
     reach: Reach
     feeds: Feeds
     streams: Streams
+    whereabouts: Whereabouts
 
     # Where we are.
 
@@ -49,6 +51,12 @@ class Parts:
         """Return the addresses and relays at which we can be announced."""
         addresses = [(host, self.ports.number) for host in self.network.hosts]
         return addresses, self.relaying.places
+
+    def moved(self) -> None:
+        """Learn that this machine has other addresses."""
+        self.announcer.look()
+        self.feeds.moved()
+        self.network.moved()
 
     def offer(self) -> Offer:
         """Return how we can be reached through a router."""

@@ -46,6 +46,7 @@ SHELL = (
     "net/relaying.py",
     "net/streams.py",
     "net/values.py",
+    "net/whereabouts.py",
     "net/rendezvous.py",
     "net/remote.py",
     "net/remote_file.py",

@@ -18,6 +18,7 @@ Specified in docs/spec/stream.md, section 4.
 from __future__ import annotations
 
 import hmac
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -57,6 +58,8 @@ PING_AFTER = 20.0
 """Seconds of silence after which we ask; routers forget a mapping after 30."""
 DEAD_AFTER = 60.0
 """Seconds of silence after which the peer is gone."""
+DOUBT = 5.0
+"""The same after `doubt`: ten slow round trips."""
 
 Name = tuple[bytes, str]
 
@@ -86,6 +89,7 @@ class Mux:
         self._now = now
         self._heard_at = now
         self._pinged_at: float | None = None
+        self._doubted_until = math.inf
         self._token = 0
         self._ready = False
         self._left = False
@@ -202,6 +206,7 @@ class Mux:
         if self._failure is not None:
             raise self._failure
         self._now = self._heard_at = now
+        self._doubted_until = math.inf
         try:
             for kind, body in self._reader.frames(data):
                 if kind == messages.DATA:
@@ -224,7 +229,14 @@ class Mux:
     def next_timeout(self) -> float:
         """Return when `handle_timeout` is due."""
         asked_at = self._heard_at if self._pinged_at is None else self._pinged_at
-        return min(max(self._heard_at, asked_at) + PING_AFTER, self._heard_at + DEAD_AFTER)
+        ask_at = max(self._heard_at, asked_at) + PING_AFTER
+        return min(ask_at, self._heard_at + DEAD_AFTER, self._doubted_until)
+
+    def doubt(self, now: float) -> None:
+        """Ask the peer whether it is there, for there is reason to think that the way is gone."""
+        self._now = now
+        self._doubted_until = min(self._doubted_until, now + DOUBT)
+        self._ping()
 
     def handle_timeout(self, now: float) -> None:
         """Ask a silent peer whether it is there; raises `DeadlineError` for a dead one.
@@ -234,7 +246,7 @@ class Mux:
         if self._failure is not None:
             raise self._failure
         self._now = now
-        if now - self._heard_at >= DEAD_AFTER:
+        if now - self._heard_at >= DEAD_AFTER or now >= self._doubted_until:
             raise DeadlineError(f"peer silent for {now - self._heard_at:.0f} s")
         if now >= self.next_timeout():
             self._ping()

@@ -268,6 +268,10 @@ class DhtCore:
             self._announcer.publications.hurry(now, held_too=True)
             self._upkeep = now
 
+    def look(self, now: float) -> None:
+        """See at once what is due, with this machine in another network than before perhaps."""
+        self._upkeep = now
+
     def cancel(self, number: int, now: float) -> None:
         """Stop an operation: no event of it comes any more."""
         kept = [e for e in self._events if isinstance(e, Introduction) or e.operation != number]

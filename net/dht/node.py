@@ -138,6 +138,12 @@ class DhtNode(Lifetime):
             raise NetError(f"no bootstrap node answered: {names}")
         return finished.answers
 
+    def look(self) -> None:
+        """See at once what is due: this machine may be in another network than before."""
+        if self._started and not self._closed:
+            self._core.look(self._loop.time())
+            self._wake()
+
     async def close(self) -> None:
         """Stop. Announcements are not withdrawn: they expire, or `unannounce` was called."""
         if self._closed:

@@ -132,6 +132,15 @@ class NatBed:
             setting = f"net.netfilter.nf_conntrack_udp_timeout{kind}={seconds}"
             run(*self.command(f"r{number}", "sysctl", "-qw", setting))
 
+    def plug_in(self, host: str) -> None:
+        """Make the interface of a host behind a router, with its addresses and its way out."""
+        number = ADDRESSES[host].split(".")[2]
+        self._plug(host, "lan", f"r{number}", "lan")
+        self._address(host, "lan", ADDRESSES[host])
+        self._address(host, "lan", address_6(host))
+        for gate in (f"192.168.{number}.1", f"2001:db8:{number}::1"):
+            self._ip(host, "route", "add", "default", "via", gate)
+
     def _build(self) -> None:
         for host in ("pub", "srv", *(f"r{number}" for number in LANS), *ADDRESSES):
             run("ip", "netns", "add", self.name(host))
@@ -158,15 +167,10 @@ class NatBed:
         self._address(router, "wan", f"203.0.113.{number}")
         self._address(router, "wan", f"2001:db8::{number}")
         self._bridge(router, "lan")
-        gates = f"192.168.{number}.1", f"2001:db8:{number}::1"
-        for gate in gates:
+        for gate in (f"192.168.{number}.1", f"2001:db8:{number}::1"):
             self._address(router, "lan", gate)
         for host in hosts:
-            self._plug(host, "lan", router, "lan")
-            self._address(host, "lan", ADDRESSES[host])
-            self._address(host, "lan", address_6(host))
-            for gate in gates:
-                self._ip(host, "route", "add", "default", "via", gate)
+            self.plug_in(host)
         for setting in ("ipv4.ip_forward", "ipv6.conf.all.forwarding"):
             run(*self.command(router, "sysctl", "-qw", f"net.{setting}=1"))
         self.set_router(number, "blocked" if number == 3 else "cone")

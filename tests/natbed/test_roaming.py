@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.natbed.bed import SERVERS, NatBed
+from tests.natbed.bed import ADDRESSES, SERVERS, NatBed, run
 from tests.reference.command_line import COMMAND
 
 ROOT = Path(__file__).parent.parent.parent
@@ -72,6 +72,41 @@ def dht(bed: NatBed) -> Iterator[str]:
         process.terminate()
 
 
+def ip(bed: NatBed, host: str, *arguments: str) -> None:
+    run(*bed.command(host, "ip", *arguments))
+
+
+def give(bed: NatBed, host: str, address: str) -> None:
+    """Give a host behind the first router an address, and its way out again."""
+    ip(bed, host, "addr", "add", f"{address}/24", "dev", "lan")
+    ip(bed, host, "route", "replace", "default", "via", "192.168.1.1")
+
+
+def take(bed: NatBed, host: str, address: str) -> None:
+    ip(bed, host, "addr", "del", f"{address}/24", "dev", "lan")
+
+
+def test_a_follow_goes_on_when_either_end_has_another_address(worker_id: str) -> None:
+    home = ADDRESSES["h1"]
+    with ExitStack() as stack:
+        bed = stack.enter_context(NatBed(f"rm{os.getpid()}{worker_id[:4]}"))
+        bootstrap = stack.enter_context(dht(bed))
+        writer = stack.enter_context(roaming(bed, "h1", "share", EVERYWHERE, str(PORT), bootstrap))
+        key = writer.hear()
+        reader = stack.enter_context(roaming(bed, "l1", "follow", EVERYWHERE, key, bootstrap))
+        writer.say("at home")
+        assert reader.hear() == "at home"
+        for host, old, new in (
+            ("l1", ADDRESSES["l1"], "192.168.1.33"),
+            ("h1", home, "192.168.1.22"),
+            ("h1", "192.168.1.22", home),
+        ):
+            take(bed, host, old)
+            give(bed, host, new)
+            writer.say(f"{host} has {new}")
+            assert reader.hear() == f"{host} has {new}"
+
+
 @contextmanager
 def names(bed: NatBed, host: str) -> Iterator[Path]:
     """Give a host a file of names of its own, and nobody else to ask for any."""
@@ -102,3 +137,26 @@ def test_a_name_that_means_nothing_until_later(worker_id: str) -> None:
         writer.say("online")
         reader = stack.enter_context(roaming(bed, "h2", "follow", EVERYWHERE, key, bootstrap))
         assert reader.hear() == "online"
+
+
+def test_a_node_on_one_host_is_found_when_host_and_sockets_come_back(worker_id: str) -> None:
+    """There is no DHT: it is found by multicast, and must listen on its port again."""
+    home = ADDRESSES["h1"]
+    with ExitStack() as stack:
+        bed = stack.enter_context(NatBed(f"rh{os.getpid()}{worker_id[:4]}"))
+        writer = stack.enter_context(roaming(bed, "h1", "share", home, str(PORT)))
+        key = writer.hear()
+        take(bed, "h1", home)
+        give(bed, "h1", "192.168.1.22")
+        run(*bed.command("h1", "ss", "--kill", "-lan", "sport", "=", f":{PORT}"))
+        writer.say("while it was away")
+        ip(bed, "h1", "link", "del", "lan")
+        bed.plug_in("h1")
+        writer.until_warned(
+            f"{home} is on another interface: its multicast is opened anew",
+            f"tcp {home}:{PORT} listens again",
+        )
+        reader = stack.enter_context(roaming(bed, "l1", "follow", EVERYWHERE, key))
+        assert reader.hear() == "while it was away"
+        writer.say("back")
+        assert reader.hear() == "back"

@@ -7,7 +7,7 @@ import pytest
 from feedlog.hashing import discovery_key
 from net.carriers import memory_pair
 from net.channels import Channel
-from net.channels.mux import DEAD_AFTER
+from net.channels.mux import DEAD_AFTER, DOUBT
 from net.connection import PROTOCOL, Connection
 from net.errors import ClosedError, DeadlineError, ProtocolError
 from net.opening import accept_stream, open_stream
@@ -212,6 +212,22 @@ async def test_a_dead_peer_is_noticed(pair: Pair) -> None:
     pair.left._on_timeout()
     assert isinstance(pair.left.error, DeadlineError)
     await pair.left.wait_closed()
+
+
+async def test_a_peer_that_is_doubted_is_asked_at_once(pair: Pair) -> None:
+    await pair.left.wait_ready()
+    token = pair.left.mux._token
+    pair.left.doubt()
+    assert pair.left.mux._token == token + 1
+    handler = Handler()
+    pair.left.open(KEY, "proto", handler)
+    await handler.call("opened")  # whose answer comes behind the pong
+    pair.left.doubt()
+    pair.left.mux._doubted_until -= DOUBT
+    pair.left._on_timeout()
+    assert isinstance(pair.left.error, DeadlineError)
+    await pair.left.wait_closed()
+    pair.left.doubt()
 
 
 async def test_a_quiet_peer_is_asked(pair: Pair) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from feedlog import KeyPair, Store
@@ -50,6 +51,25 @@ async def test_holes_are_punched_for_those_who_may_come(start_node: StartNode) -
     assert await parts(other).admits(key)
     parts(other).reception.ban(key)
     assert not await parts(other).admits(key)
+
+
+async def test_another_address_has_everything_looked_at(start_node: StartNode) -> None:
+    store: Any = Store.memory()
+    feed = store.feed("log")
+    feed.append(b"one")
+    writer = await start_node(store=store)
+    await writer.share(feed)
+    reader = await start_node(writer)
+    remote = await reader.follow(feed.key)
+    assert await remote.get(0) == b"one"
+    searches = remote.searches
+    for node in (writer, reader):
+        parts(node).moved()
+    while remote.searches == searches:  # noqa: ASYNC110 - nothing tells
+        await asyncio.sleep(0.05)
+    feed.append(b"two")
+    assert await remote.get(1) == b"two"
+    assert len(reader.connections) == 1, "who answers is kept"
 
 
 async def test_where_we_are_and_whether_that_is_enough(start_node: StartNode) -> None:

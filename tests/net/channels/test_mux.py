@@ -22,7 +22,7 @@ from net.channels import (
 )
 from net.channels.channel import State
 from net.channels.messages import MAX_PAYLOAD
-from net.channels.mux import DEAD_AFTER, MAX_CHANNELS, MAX_REQUESTS, PING_AFTER
+from net.channels.mux import DEAD_AFTER, DOUBT, MAX_CHANNELS, MAX_REQUESTS, PING_AFTER
 from net.errors import ClosedError, DeadlineError
 from net.noise.records import MAX_PLAINTEXT
 from tests.reference.wire import HANDSHAKE_HASH, mux_events, mux_pair, pump_mux, sent_by
@@ -261,6 +261,26 @@ def test_pings_measure_the_round_trip_and_find_a_dead_peer() -> None:
     assert left.next_timeout() == 121.5 + DEAD_AFTER
     with pytest.raises(DeadlineError, match="silent for 60 s"):
         left.handle_timeout(121.5 + DEAD_AFTER)
+
+
+def test_a_peer_that_is_doubted_has_to_say_something_soon() -> None:
+    left, right = mux_pair(now=100.0)
+    for mux, other in ((right, left), (left, right)):
+        mux.receive_data(sent_by(other), 100.0)
+    left.receive_data(sent_by(right), 100.0)
+    sent_by(left)
+    left.doubt(110.0)
+    ping = sent_by(left)
+    assert ping
+    left.doubt(112.0)  # a second doubt is no second chance
+    assert left.next_timeout() == 110.0 + DOUBT
+    right.receive_data(ping, 113.0)
+    left.receive_data(sent_by(right), 114.0)
+    assert left.next_timeout() == 114.0 + PING_AFTER
+    left.doubt(120.0)
+    left.handle_timeout(120.0 + DOUBT - 0.001)
+    with pytest.raises(DeadlineError, match="silent for 11 s"):
+        left.handle_timeout(120.0 + DOUBT)
 
 
 def test_the_owner_is_woken_when_something_waits_to_be_sent() -> None:

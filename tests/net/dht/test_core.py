@@ -216,6 +216,21 @@ def test_a_bootstrap_node_that_comes_late_is_found() -> None:
     assert first.held == 1
 
 
+def test_another_network_is_looked_at_without_waiting() -> None:
+    network = Network(41)
+    here = address_of(500)
+    core = network.core()
+    place = network.place(core)
+    assert network.finish(place, core.join([here], network.now)).answers == 0
+    network.place(network.core(), here)
+    began = network.now
+    core.look(network.now)
+    core.handle_timeout(network.now)
+    network.pump(place)
+    network.run(began + UPKEEP, lambda: len(core.table) == 1)
+    assert network.now - began < 1.0
+
+
 def test_one_dead_bootstrap_node_of_two_does_not_delay() -> None:
     network = Network(10)
     first = network.add(None)

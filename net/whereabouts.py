@@ -1,0 +1,70 @@
+"""Notices that this machine has other addresses than before.
+
+A laptop wakes up in another network, a cable is pulled, a lease runs out. Nothing tells a program
+so that would work on every system, so we look. Sockets that listen survive it on Linux, also
+those on one host when it comes back (docs/adr/0015); what hangs on them has to be told.
+
+Invariant: `moved` is called once for each look that finds another address. With one fewer there is
+nothing to do but to wait: a connection survives that its address is away for a while.
+Must not know what a node does at its addresses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Iterable
+
+from net.addresses import family
+
+INTERVAL = 2.0
+"""Seconds between two looks, which cost some twenty system calls each."""
+
+log = logging.getLogger(__name__)
+
+
+class Whereabouts:
+    """Looks at which of some hosts are of this machine: those that it listens on, or sends from."""
+
+    def __init__(self, hosts: Callable[[], Iterable[str]], moved: Callable[[], None]) -> None:
+        self._hosts = hosts
+        self._moved = moved
+        self._here: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._here = self._look()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            before, self._here = self._here, self._look()
+            gone, come = sorted(before - self._here), sorted(self._here - before)
+            if gone:
+                log.warning("addresses of this machine no more: %s", ", ".join(gone))
+            if come:
+                log.warning("addresses of this machine now: %s", ", ".join(come))
+                self._moved()
+
+    def _look(self) -> set[str]:
+        return {host for host in self._hosts() if is_here(host)}
+
+
+def is_here(host: str) -> bool:
+    """Tell whether a host, which is a number, is of this machine at the moment."""
+    version = socket.AF_INET6 if family((host, 0)) == 6 else socket.AF_INET
+    with socket.socket(version, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+        return True
