@@ -255,16 +255,13 @@ class Handshake:
             initiator=not self.initiator,
             transcript=transcript,
             static_key=bytes(self._handshake_state.rs.public_bytes),
+            wanted=self._remote_key,
         )
         self.peer = identity
         if not self.knows_peer:
             if not self.initiator:
                 self.protocol = identity.protocol
             self._become(State.DECIDE)
-        elif identity.public_key != self._remote_key:
-            raise HandshakeError(
-                f"peer is {identity.public_key.hex()[:16]}, not the key that was asked for"
-            )
         else:
             self._finish()
 
@@ -275,6 +272,7 @@ class Handshake:
                 self._key_pair,
                 initiator=self.initiator,
                 transcript=self._transcript(),
+                static_key=self._handshake_state.s.public_bytes,
                 protocol=self.protocol if self.initiator else "",
                 extra=self._extra,
             )

@@ -69,24 +69,36 @@ def static_public_key(public_key: bytes) -> bytes:
 
 
 def make_identity(
-    key_pair: KeyPair, *, initiator: bool, transcript: bytes, protocol: str, extra: bytes
+    key_pair: KeyPair,
+    *,
+    initiator: bool,
+    transcript: bytes,
+    static_key: bytes,
+    protocol: str,
+    extra: bytes,
 ) -> bytes:
-    """Return the payload in which `key_pair` makes itself known."""
+    """Return the payload in which `key_pair` makes itself known, whose static key that is."""
     if len(protocol) > MAX_PROTOCOL_NAME:
         raise ValueError(f"protocol name has {len(protocol)} characters, limit {MAX_PROTOCOL_NAME}")
     if len(extra) > MAX_EXTRA:
         raise ValueError(f"extra has {len(extra)} bytes, limit {MAX_EXTRA}")
-    static_key = static_public_key(key_pair.public_key)
     signature = key_pair.sign(identity_signable(initiator, transcript, static_key))
     return _encode(Identity(key_pair.public_key, signature, protocol, extra))
 
 
 def check_identity(
-    payload: bytes, *, initiator: bool, transcript: bytes, static_key: bytes
+    payload: bytes,
+    *,
+    initiator: bool,
+    transcript: bytes,
+    static_key: bytes,
+    wanted: bytes | None = None,
 ) -> Identity:
     """Return the identity in a peer's payload; `static_key` is what Noise has proven.
 
-    Raises `HandshakeError` unless it parses, maps to that static key and has signed.
+    `wanted` is the public key that was asked for, and of which that static key was made.
+    Raises `HandshakeError` unless the identity parses, is the one that is wanted or maps to
+    the static key, and has signed.
     """
     try:
         identity = _decode(payload)
@@ -94,6 +106,19 @@ def check_identity(
         raise HandshakeError(f"identity does not parse: {error}") from error
     except UnicodeDecodeError as error:
         raise HandshakeError("identity names its protocol in bytes that are not text") from error
+    if wanted is None:
+        _check_static_key(identity, static_key)
+    elif identity.public_key != wanted:
+        raise HandshakeError(
+            f"peer is {identity.public_key.hex()[:16]}, not the key that was asked for"
+        )
+    signable = identity_signable(initiator, transcript, static_key)
+    if not verify(identity.public_key, signable, identity.signature):
+        raise HandshakeError(f"identity {identity.public_key.hex()[:16]} has not signed")
+    return identity
+
+
+def _check_static_key(identity: Identity, static_key: bytes) -> None:
     try:
         mapped = static_public_key(identity.public_key)
     except ValueError as error:
@@ -102,7 +127,3 @@ def check_identity(
         raise HandshakeError(
             f"identity {identity.public_key.hex()[:16]} does not belong to the static key"
         )
-    signable = identity_signable(initiator, transcript, static_key)
-    if not verify(identity.public_key, signable, identity.signature):
-        raise HandshakeError(f"identity {identity.public_key.hex()[:16]} has not signed")
-    return identity

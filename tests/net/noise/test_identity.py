@@ -26,7 +26,12 @@ STATIC = static_public_key(ALICE.public_key)
 
 def payload(initiator: bool = True, transcript: bytes = TRANSCRIPT) -> bytes:
     return make_identity(
-        ALICE, initiator=initiator, transcript=transcript, protocol="p", extra=b"e"
+        ALICE,
+        initiator=initiator,
+        transcript=transcript,
+        static_key=STATIC,
+        protocol="p",
+        extra=b"e",
     )
 
 
@@ -56,6 +61,18 @@ def test_the_negative_key_shares_the_static_key_and_is_refused() -> None:
     forged = module._encode(Identity(negative(ALICE.public_key), good.signature))
     with pytest.raises(HandshakeError, match="has not signed"):
         check_identity(forged, initiator=True, transcript=TRANSCRIPT, static_key=STATIC)
+
+
+def test_who_is_wanted_is_taken_and_nobody_else() -> None:
+    def check(wanted: bytes) -> Identity:
+        return check_identity(
+            payload(), initiator=True, transcript=TRANSCRIPT, static_key=STATIC, wanted=wanted
+        )
+
+    assert check(ALICE.public_key).public_key == ALICE.public_key
+    for other in (negative(ALICE.public_key), BOB.public_key):
+        with pytest.raises(HandshakeError, match="not the key that was asked for"):
+            check(other)
 
 
 def test_a_signature_holds_for_one_side_and_one_transcript_only() -> None:
@@ -109,7 +126,12 @@ def test_every_truncation_is_refused() -> None:
 def test_our_own_limits_are_kept() -> None:
     def make(protocol: str, extra: bytes) -> bytes:
         return make_identity(
-            ALICE, initiator=True, transcript=TRANSCRIPT, protocol=protocol, extra=extra
+            ALICE,
+            initiator=True,
+            transcript=TRANSCRIPT,
+            static_key=STATIC,
+            protocol=protocol,
+            extra=extra,
         )
 
     make("p" * MAX_PROTOCOL_NAME, b"e" * MAX_EXTRA)
