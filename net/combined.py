@@ -1,7 +1,8 @@
 """Several ways of finding peers as one: the DHT and the local network, for example.
 
-All are asked at once, and who answers first is heard first. One that fails does no harm to the
-others: its error is logged, and raised only when all have failed.
+All are asked at once, and who answers first is heard first. None looks for more before what it
+has found is taken and more is wanted. One that fails does no harm to the others: its error is
+logged, and raised only when all have failed.
 
 Must not know what any of them does.
 """
@@ -9,7 +10,6 @@ Must not know what any of them does.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 
@@ -43,26 +43,31 @@ class CombinedDiscovery:
 
     async def lookup(self, topic: bytes) -> AsyncGenerator[PeerAddress]:
         """Yield what any of them finds; ends when the last one does. An answer comes once."""
-        found: asyncio.Queue[PeerAddress | None] = asyncio.Queue()  # each lookup is bounded
         heard: set[PeerAddress] = set()
-        tasks = [asyncio.create_task(_search(part, topic, found)) for part in self.parts]
-        for task in tasks:
-            task.add_done_callback(lambda _: found.put_nowait(None))
+        ends: dict[AsyncGenerator[PeerAddress], BaseException | None] = {}
+        lookups = [part.lookup(topic) for part in self.parts]
+        asked = {asyncio.create_task(_next(lookup)): lookup for lookup in lookups}
         try:
-            left = len(tasks)
-            while left:
-                peer = await found.get()
+            while asked:
+                done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+                task = done.pop()
+                lookup = asked.pop(task)
+                peer = None if task.exception() else task.result()
                 if peer is None:
-                    left -= 1
-                elif peer not in heard:
+                    ends[lookup] = task.exception()
+                    continue
+                if peer not in heard:
                     if len(heard) < MAX_HEARD:
                         heard.add(peer)
                     yield peer
+                asked[asyncio.create_task(_next(lookup))] = lookup
         finally:
-            for task in tasks:
+            for task in asked:
                 task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-        _check(results, "looking")
+            await asyncio.gather(*asked, return_exceptions=True)
+            for lookup in lookups:
+                await lookup.aclose()
+        _check([ends[lookup] for lookup in lookups], "looking")
 
     async def close(self) -> None:
         """Close all parts."""
@@ -74,10 +79,9 @@ class CombinedDiscovery:
         return sum(result for result in results if isinstance(result, int))
 
 
-async def _search(part: Discovery, topic: bytes, found: asyncio.Queue[PeerAddress | None]) -> None:
-    async with contextlib.aclosing(part.lookup(topic)) as peers:
-        async for peer in peers:
-            found.put_nowait(peer)
+async def _next(lookup: AsyncGenerator[PeerAddress]) -> PeerAddress | None:
+    """Return what a lookup yields next, None at its end."""
+    return await anext(lookup, None)
 
 
 def _check(results: Sequence[int | BaseException | None], what: str) -> None:

@@ -46,7 +46,8 @@ class Discovery(Protocol):
     def lookup(self, topic: bytes) -> AsyncGenerator[PeerAddress]:
         """Yield those who announce a topic, the first at once; ends when no more are found.
 
-        A peer is yielded again when newer addresses of it turn up.
+        A peer is yielded again when newer addresses of it turn up. Until the next one
+        is asked for, the lookup may rest.
         """
 
     async def close(self) -> None:

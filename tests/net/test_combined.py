@@ -35,6 +35,7 @@ class Way:
         if not slow:
             self.go.set()
         self.announced: list[tuple[bytes, Sequence[Address], Sequence[RelayAddress]]] = []
+        self.given = 0
         self.ended = 0
         self.closed = False
 
@@ -55,6 +56,7 @@ class Way:
         try:
             await self.go.wait()
             for peer in self._peers:
+                self.given += 1
                 yield peer
             if self._error is not None:
                 raise self._error
@@ -95,6 +97,17 @@ async def test_a_mistake_is_not_hidden() -> None:
         _ = [peer async for peer in both.lookup(TOPIC)]
     with pytest.raises(ValueError, match="20 bytes"):
         await both.announce(TOPIC, ONE.addresses)
+
+
+async def test_no_way_looks_for_more_than_is_taken() -> None:
+    way = Way(ONE, TWO)
+    peers = CombinedDiscovery([way]).lookup(TOPIC)
+    async with contextlib.aclosing(peers):
+        assert await anext(peers) == ONE
+        await asyncio.sleep(0)
+        assert way.given == 1
+        assert await anext(peers) == TWO
+    assert way.given == 2
 
 
 async def test_leaving_a_lookup_ends_all_of_them() -> None:
