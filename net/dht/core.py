@@ -174,15 +174,23 @@ class DhtCore:
         return self._join(now)
 
     def lookup(self, topic: bytes, now: float) -> int:
-        """Look for the announcements of a topic: `Discovered` for each, then `Finished`."""
+        """Look for the announcements of a topic: `Discovered` for each, then `Finished`.
+
+        The search rests when it has found something, until `go_on` says that this is not
+        enough. What this node holds itself is found without asking anybody.
+        """
         _check_topic(topic)
         search = Search(self._sender, self._runner.query(topic, now))
-        number = self._runner.begin(search, now)
         unix = self._unix(now)
         held = self._responder.store.sample(topic, unix, PER_TOPIC, self._rng)
-        for record in search.adopt(held, unix):
-            self._discovered(number, record)
+        found = self._news(search, search.adopt(held, unix))
+        number = self._runner.begin(search, now)
+        self._events.extend(Discovered(number, record) for record in found)
         return number
+
+    def go_on(self, number: int, now: float) -> None:
+        """Look for more than what a lookup has found so far."""
+        self._runner.go_on(number, now)
 
     def announce(
         self,
@@ -398,9 +406,9 @@ class DhtCore:
         contacts = [
             contact for contact in found.contacts() if self._plausible(contact, call.address)
         ]
-        fresh = []
         if isinstance(operation, Search):
-            fresh = operation.take(found.records, self._unix(now))
+            news = self._news(operation, operation.take(found.records, self._unix(now)))
+            self._events.extend(Discovered(call.operation, record) for record in news)
         if isinstance(operation, Get | Put):
             newer = operation.newest.take(found.records, self._unix(now))
             self._events.extend(Fetched(call.operation, value) for value in newer)
@@ -410,8 +418,6 @@ class DhtCore:
             self.table.forget(call.contact)  # somebody else lives there now, or always did
         if operation is not None:
             operation.found(call.contact, found, contacts)
-        for record in fresh:
-            self._discovered(call.operation, record)
         self._acquaintance.consider(Contact(found.answerer, call.address), now)
 
     def _plausible(self, contact: Contact, answerer: Address) -> bool:
@@ -423,9 +429,11 @@ class DhtCore:
             and far >= max(0, reach(answerer[0]))
         )
 
-    def _discovered(self, number: int, record: Announcement) -> None:
-        if record.public_key != self._key_pair.public_key:
-            self._events.append(Discovered(number, record))
+    def _news(self, search: Search, records: Sequence[Announcement]) -> list[Announcement]:
+        """Return what the user of a search is told, which then rests."""
+        news = [record for record in records if record.public_key != self._key_pair.public_key]
+        search.resting = search.resting or bool(news)
+        return news
 
     def _lost(self, call: Call, now: float) -> None:
         self.counters["silent"] += 1

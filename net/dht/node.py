@@ -233,7 +233,7 @@ class DhtNode(Lifetime):
         number = self._core.lookup(topic, self._now())
         queue = self._queue(number)
         try:
-            while isinstance(event := await self._next(queue), Discovered):
+            while isinstance(event := await self._more(number, queue), Discovered):
                 record = event.announcement
                 if not record.withdrawn:
                     yield record
@@ -382,6 +382,13 @@ class DhtNode(Lifetime):
         if event is None:
             raise ClosedError("the DHT node was closed")
         return event
+
+    async def _more(self, number: int, queue: asyncio.Queue[Event | None]) -> Event:
+        """Return what a lookup has found, or have it look for more."""
+        if queue.empty():
+            self._core.go_on(number, self._now())
+            self._pump()
+        return await self._next(queue)
 
     def _forget(self, number: int) -> None:
         del self._queues[number]

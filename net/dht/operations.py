@@ -57,6 +57,8 @@ class Operation:
 
     def __init__(self, sender: bytes, query: Query) -> None:
         self.query = query
+        self.resting = False
+        """Whether it sends nothing for now, because nobody waits for what it would find."""
         self._sender = sender
 
     @property
@@ -97,7 +99,7 @@ class Operation:
 
     def next_timeout(self) -> float | None:
         """Return when `requests` should be asked again."""
-        return self.query.next_timeout()
+        return None if self.resting else self.query.next_timeout()
 
     def finished(self, number: int) -> Finished:
         """Return how it went."""

@@ -49,6 +49,13 @@ class Runner:
         self.resume(now)
         return number
 
+    def go_on(self, number: int, now: float) -> None:
+        """Have an operation rest no more."""
+        operation = self.schedule.find(number)
+        if operation is not None and operation.resting:
+            operation.resting = False
+            self.advance(number, now)
+
     def cancel(self, number: int, now: float) -> None:
         """Forget an operation."""
         self.schedule.remove(number)
@@ -62,9 +69,12 @@ class Runner:
             self.advance(number, now)
 
     def advance(self, number: int, now: float) -> None:
-        """Send what an operation wants to send; conclude it if it is done."""
+        """Send what an operation wants to send; conclude it if it is done and does not rest."""
         operation = self.schedule.get(number)
         if operation is None:
+            return
+        if operation.resting:
+            self.resume(now)  # somebody may have its place
             return
         for address, contact, arguments in operation.requests(now):
             timeout = INTRODUCE_TIMEOUT if isinstance(arguments, Introduce | Introduced) else None

@@ -1,7 +1,7 @@
 """The operations of one node: which run, and which wait for their turn.
 
-Invariant: at most `MAX_OPERATIONS` run, in the order in which they came, except that joining
-goes first and, while nobody is known, the others wait for it.
+Invariant: none begins while `MAX_OPERATIONS` run that do not rest. They begin in the order in
+which they came, except that joining goes first and, while nobody is known, the others wait for it.
 Must not know what operations do.
 """
 
@@ -44,7 +44,8 @@ class Schedule:
 
         `alone` says that nobody is known: a search would find nobody, but who joins soon will.
         """
-        if not self._queue or len(self._running) >= MAX_OPERATIONS:
+        busy = sum(not operation.resting for operation in self)
+        if not self._queue or busy >= MAX_OPERATIONS:
             return None
         if alone and not isinstance(self._queue[0][1], Join) and self.has(Join):
             return None
@@ -55,6 +56,10 @@ class Schedule:
     def get(self, number: int) -> Operation | None:
         """Return an operation that runs."""
         return self._running.get(number)
+
+    def find(self, number: int) -> Operation | None:
+        """Return an operation that runs or waits for its turn."""
+        return self._running.get(number) or dict(self._queue).get(number)
 
     def numbers(self) -> list[int]:
         """Return the numbers of those that run."""

@@ -163,6 +163,8 @@ class Network:
                     continue
                 elif isinstance(event, Discovered):
                     found.append(event.announcement)
+                    core.go_on(operation, self.now)
+                    self.pump(address)
                 elif isinstance(event, Finished):
                     end.append(event)
             return bool(end)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from feedlog.keys import KeyPair
 from net.addresses import Address
 from net.dht.core import UPKEEP, DhtCore
-from net.dht.events import Finished
+from net.dht.events import Discovered, Finished
 from net.dht.hashing import node_id
 from net.dht.messages import MAX_DATAGRAM, Code
 from net.dht.operations import PING_AGAIN
 from net.dht.publications import NEWCOMER_AFTER, RENEW_AFTER, RETRY_AFTER
-from net.dht.query import SOFT_TIMEOUT
+from net.dht.query import SOFT_TIMEOUT, WANT
 from net.dht.records import MAX_LIFETIME, sign_announcement
 from net.dht.round_trips import LEAST_PATIENCE
 from net.dht.schedule import MAX_OPERATIONS
@@ -302,6 +302,47 @@ def test_a_cancelled_operation_leaves_nothing_behind() -> None:
     assert core.next_event() is None
     assert len(core._exchange) == 0
     assert len(core._runner.schedule) == 0
+
+
+def test_a_lookup_that_has_found_something_asks_on_only_when_it_shall() -> None:
+    network = Network(21)
+    nodes = network.build(20)
+    announce(network, nodes[1])
+    core, address = next(node for node in nodes if not node[0].held)
+    number = core.lookup(TOPIC, network.now)
+    network.pump(address)
+    events: list[object] = []
+
+    def told() -> bool:
+        events.extend(iter(core.next_event, None))
+        return bool(events)
+
+    network.run(network.now + 5, told)
+    network.run(network.now + 5)  # what was asked already is answered
+    asked, events = core._runner.schedule.get(number), [*events, *iter(core.next_event, None)]
+    assert asked is not None
+    assert [type(event) for event in events] == [Discovered]
+    assert asked.query.sent < WANT
+    core.go_on(number, network.now)
+    end = network.finish(address, number)
+    assert end.answers >= WANT
+
+
+def test_what_a_node_holds_is_found_without_asking_anybody() -> None:
+    network = Network(22)
+    nodes = network.build(4)
+    announce(network, nodes[1])
+    core, address = nodes[2]
+    assert core.held
+    while core.next_event() is not None:
+        pass
+    core.datagrams_to_send()
+    number = core.lookup(TOPIC, network.now)
+    assert core.datagrams_to_send() == []
+    event = core.next_event()
+    assert isinstance(event, Discovered)
+    core.go_on(number, network.now)
+    assert network.finish(address, number).answers == 3
 
 
 def test_many_operations_wait_their_turn() -> None:

@@ -10,8 +10,10 @@ import pytest
 from net.dht.exchange import Exchange
 from net.dht.messages import Contact
 from net.dht.operations import Operation, Search
+from net.dht.query import WIDTH
 from net.dht.routing import Table
 from net.dht.runner import Runner
+from net.dht.schedule import MAX_OPERATIONS
 from net.dht.suspects import Suspects
 from tests.reference.dht_network import address_of
 
@@ -67,6 +69,39 @@ def test_who_was_silent_is_suspected(world: World) -> None:
     assert world.suspects.at(now) == silent
     world.runner.advance(number, now)
     assert len(world.over) == 1
+
+
+def test_one_that_rests_sends_nothing_and_does_not_end(world: World) -> None:
+    search = Search(ME, world.runner.query(TARGET, 0.0))
+    search.resting = True
+    number = world.runner.begin(search, 0.0)
+    world.runner.advance(number, 1.0)
+    assert (world.exchange.datagrams_to_send(), search.next_timeout(), world.over) == ([], None, [])
+    world.runner.go_on(number, 2.0)
+    assert len(world.exchange.datagrams_to_send()) == WIDTH
+    world.runner.go_on(number, 2.0)  # it rests no more: nothing happens
+    assert world.exchange.datagrams_to_send() == []
+
+
+def test_one_that_rests_lets_another_begin(world: World) -> None:
+    first, *_, last = [world.search() for _ in range(MAX_OPERATIONS + 1)]
+    assert world.runner.schedule.get(last) is None
+    resting = world.runner.schedule.get(first)
+    assert resting is not None
+    resting.resting = True
+    world.runner.advance(first, 0.0)
+    assert world.runner.schedule.get(last) is not None
+
+
+def test_one_that_rests_while_it_waits_for_its_turn_goes_on_in_its_turn(world: World) -> None:
+    others = [world.search() for _ in range(MAX_OPERATIONS)]
+    search = Search(ME, world.runner.query(TARGET, 0.0))
+    search.resting = True
+    number = world.runner.begin(search, 0.0)
+    world.runner.go_on(number, 0.0)
+    world.exchange.datagrams_to_send()
+    world.runner.cancel(others[0], 0.0)
+    assert len(world.exchange.datagrams_to_send()) == WIDTH
 
 
 def test_one_that_is_cancelled_concludes_nothing(world: World) -> None:

@@ -30,6 +30,21 @@ def test_so_many_run_in_the_order_in_which_they_came() -> None:
     assert len(schedule) == len(list(schedule)) == MAX_OPERATIONS
 
 
+def test_one_that_rests_takes_no_place() -> None:
+    schedule = Schedule()
+    numbers = [schedule.add(search()) for _ in range(MAX_OPERATIONS + 2)]
+    while schedule.start(alone=False) is not None:
+        pass
+    running, waiting = schedule.find(numbers[0]), schedule.find(numbers[-2])
+    assert running is not None
+    assert waiting is not None
+    assert schedule.get(numbers[-2]) is None
+    running.resting = True
+    assert schedule.start(alone=False) == (numbers[-2], waiting)
+    assert schedule.start(alone=False) is None
+    assert schedule.find(numbers[-1] + 1) is None
+
+
 def test_while_alone_the_others_wait_for_who_joins() -> None:
     schedule = Schedule()
     schedule.add(search())
