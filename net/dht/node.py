@@ -403,6 +403,7 @@ class DhtNode(Lifetime):
         self._pump()
 
     def _wake(self) -> None:
+        self._timer = None
         now = self._loop.time()
         self._core.set_clock(now, time.time())
         self._core.handle_timeout(now)
@@ -432,9 +433,12 @@ class DhtNode(Lifetime):
             queue = self._queues.get(event.operation)
             if queue is not None:
                 queue.put_nowait(event)
+        due = self._core.next_timeout()
         if self._timer is not None:
+            if self._timer.when() == due:
+                return  # as after most datagrams: an answer to others changes nothing
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._core.next_timeout(), self._wake)
+        self._timer = self._loop.call_at(due, self._wake)
 
 
 _OVERTAKEN = {Code.STALE, Code.CONFLICT}
