@@ -2,7 +2,7 @@
 
 A laptop wakes up in another network, a cable is pulled, a lease runs out. Nothing tells a program
 so that would work on every system, so we look. Sockets that listen survive it on Linux, also
-those on one host when it comes back (docs/adr/0015); what hangs on them has to be told.
+those on one host when it comes back (docs/adr/0018); what hangs on them has to be told.
 
 Invariant: `moved` is called once for each look that finds another address. With one fewer there is
 nothing to do but to wait: a connection survives that its address is away for a while.
