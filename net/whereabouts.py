@@ -16,7 +16,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterable
 
-from net.addresses import family
+from net.addresses import family, reach
 
 INTERVAL = 2.0
 """Seconds between two looks, which cost some twenty system calls each."""
@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class Whereabouts:
-    """Looks at which of some hosts are of this machine: those that it listens on, or sends from."""
+    """Looks at which of some hosts are of this machine: those that it listens on, or sends from.
+
+    Loopback hosts are not looked at: they are always there, and used or not.
+    """
 
     def __init__(self, hosts: Callable[[], Iterable[str]], moved: Callable[[], None]) -> None:
         self._hosts = hosts
@@ -50,13 +53,17 @@ class Whereabouts:
             before, self._here = self._here, self._look()
             gone, come = sorted(before - self._here), sorted(self._here - before)
             if gone:
-                log.warning("addresses of this machine no more: %s", ", ".join(gone))
+                log.warning("this machine is not at %s any more", ", ".join(gone))
             if come:
-                log.warning("addresses of this machine now: %s", ", ".join(come))
+                log.warning("this machine is at %s now", ", ".join(come))
                 self._moved()
 
     def _look(self) -> set[str]:
-        return {host for host in self._hosts() if is_here(host)}
+        try:
+            return {host for host in self._hosts() if reach(host) != 0 and is_here(host)}
+        except OSError as error:  # this process has no file left to look with, so nothing is news
+            log.debug("= no look at the addresses of this machine: %s", error)
+            return self._here
 
 
 def is_here(host: str) -> bool:
