@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from feedlog.errors import DecodeError
 from net.dht.events import Finished
-from net.dht.messages import Arguments, Contact, Fetch, Store
+from net.dht.messages import Arguments, Contact, Fetch, Found, Store
 from net.dht.operations import Operation, Storing, To
 from net.dht.query import Query
-from net.dht.value_records import Value, parse_value
+from net.dht.value_records import Value, parse_value, seq_of
 
 
 class Newest:
@@ -69,6 +69,8 @@ class Put(Storing):
         self.value = value
         self.newest = Newest(self.target)
         self._cas = cas
+        self._shown: dict[bytes, int] = {}
+        """What a node holds, by id: its seq."""
 
     @property
     def obstacle(self) -> str:
@@ -89,9 +91,22 @@ class Put(Storing):
         """Return what to send now: nothing once the value is not to be held."""
         return [] if self.obstacle else super().requests(now)
 
-    def request(self, _contact: Contact, token: bytes) -> Arguments:
-        """Return the request to hold the value."""
-        return Store(self._sender, token, self.value.raw, self._cas)
+    def found(self, contact: Contact, answer: Found, contacts: Sequence[Contact]) -> None:
+        """Take the answer to a lookup, whose values are good."""
+        for raw in answer.records:
+            self._shown[answer.answerer] = seq_of(raw)
+        super().found(contact, answer, contacts)
+
+    def request(self, contact: Contact, token: bytes) -> Arguments:
+        """Return the request to hold the value.
+
+        A node that has missed the value with the seq `cas`, where others have it, is to replace the
+        older one that it holds.
+        """
+        cas, held = self._cas, self.newest.value
+        if cas is not None and held is not None and held.seq >= cas:
+            cas = min(cas, self._shown.get(contact.id, cas))
+        return Store(self._sender, token, self.value.raw, cas)
 
     def finished(self, number: int) -> Finished:
         """Return how many hold the value, and why the others do not."""

@@ -93,6 +93,12 @@ def sign_value(key_pair: KeyPair, value: bytes, *, salt: bytes, seq: int, expiry
     return Value(public_key, salt, seq, expiry, value, body + key_pair.sign(value_signable(body)))
 
 
+def seq_of(raw: bytes) -> int:
+    """Return the seq of a value that has been verified."""
+    seq: int = HEADER.unpack_from(raw)[2]
+    return seq
+
+
 def parse_value(raw: bytes) -> Value:
     """Read and verify a value; raises `DecodeError` and nothing else."""
     if not HEADER.size + SIGNATURE_SIZE <= len(raw) <= MAX_VALUE_RECORD:

@@ -76,6 +76,21 @@ def test_a_put_ends_when_it_meets_what_it_may_not_replace(
         assert put.requests(1.0) == []
 
 
+def test_a_node_that_has_missed_something_is_to_replace_what_it_has() -> None:
+    put = Put(ME, query(), value(5), 3, patience=0.4)
+    (_, one, _), (_, other, _) = put.requests(0.0)
+    assert one is not None
+    assert other is not None
+    for to, held in ((one, [value(2).raw]), (other, [value(3).raw])):
+        put.newest.take(held, UNIX)
+        put.found(to, Found(to.id, b"token...", b"", b"", held), [])
+    asked = {to: arguments for _, to, arguments in put.requests(0.0)}
+    assert asked == {
+        one: Store(ME, b"token...", value(5).raw, 2),
+        other: Store(ME, b"token...", value(5).raw, 3),
+    }
+
+
 def test_another_value_with_the_same_number_is_in_the_way() -> None:
     other = sign_value(KEY, b"other", salt=b"", seq=5, expiry=UNIX + 60)
     assert value(5).obstacle(other, None) == "seq 5 is not higher than seq 5, which is held"

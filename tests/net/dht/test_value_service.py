@@ -5,10 +5,11 @@ from __future__ import annotations
 from net.addresses import Address
 from net.dht.core import DhtCore
 from net.dht.events import Fetched, Finished
+from net.dht.hashing import value_topic
 from net.dht.kept_values import RENEW_VALUE_AFTER
 from net.dht.messages import Code
 from net.dht.value_records import VALUE_LIFETIME
-from tests.reference.dht_network import Network
+from tests.reference.dht_network import UNIX, Network
 
 Node = tuple[DhtCore, Address]
 
@@ -77,6 +78,20 @@ def test_an_older_number_and_another_than_the_expected_are_refused() -> None:
     assert get(network, nodes[20], key.public_key)[-1] == b"9"
     fresh = network.key_pair()
     assert put(network, nodes[4], b"1", key_pair=fresh, seq=1, cas=0).stored == 8
+
+
+def test_a_holder_that_has_missed_a_value_is_no_conflict() -> None:
+    network = Network(8)
+    nodes = network.build(12)
+    key = network.key_pair()
+    put(network, nodes[3], b"3", key_pair=key, seq=3)
+    cut_off = next(core for core, _ in nodes[4:] if len(core._responder.values))
+    raw = cut_off._responder.values.sample(value_topic(key.public_key, b""), UNIX, 1, network.rng)
+    put(network, nodes[3], b"7", key_pair=key, seq=7)
+    cut_off._responder.values.expire(UNIX + 2 * VALUE_LIFETIME)
+    assert cut_off._responder.values.put(raw[0], "20.0.0.1", UNIX + network.now) is Code.OK
+    done = put(network, nodes[3], b"9", key_pair=key, seq=9, cas=7)
+    assert (done.stored, done.refusals) == (8, ())
 
 
 def test_what_is_refused_does_not_end_the_life_of_what_is_held() -> None:
