@@ -32,11 +32,11 @@ from net import Node
 from net.addresses import parse_address
 from net.carriers.tcp import connect_tcp
 from net.channels import Channel
-from net.connection import PROTOCOL as CHANNELS
-from net.connection import Connection
-from net.opening import open_stream
 from net.replicate.messages import PROTOCOL as REPLICATE
 from net.replicate.messages import Info, encode
+from net.secure.opening import open_stream
+from net.sharing.connection import PROTOCOL as CHANNELS
+from net.sharing.connection import Connection
 
 LOOPBACK = "127.0.0.1"
 BLOCK = 64 << 10

@@ -17,7 +17,7 @@ from feedlog import KeyPair
 from net import SecureStream
 from net.carriers.quic import QuicCarrier, QuicPort
 from net.carriers.udp import UdpSocket
-from net.opening import accept_stream, open_stream
+from net.secure.opening import accept_stream, open_stream
 
 CHUNK = bytes(64 << 10)
 

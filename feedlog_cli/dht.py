@@ -21,11 +21,11 @@ from feedlog_cli.output import note, say, say_json_line
 from feedlog_cli.places import check_addresses
 from feedlog_cli.running import serve_until_stopped
 from net.addresses import Address, parse_address
+from net.carriers.ports import Ports
 from net.carriers.udp import UdpSocket
-from net.contacts import KeptContacts
 from net.dht.node import DhtNode
-from net.ports import Ports
-from net.relay.host import RelayHost
+from net.finding.contacts import KeptContacts
+from net.reaching.relay_host import RelayHost
 from net.relay.service import RelayService
 
 PORT = 49737

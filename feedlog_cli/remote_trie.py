@@ -40,7 +40,7 @@ from feedlog_cli.trie_hints import (
     Range,
     listed,
 )
-from net.remote import TIMEOUT, Remote
+from net.sharing.remote import TIMEOUT, Remote
 from trie import Change, Difference, Entry, Header, Trie, TrieError, TrieProof, View, Watch
 from trie.selection import How
 

@@ -18,11 +18,11 @@ from feedlog_cli.options import Bootstrap, Json, Mainline, StorePath
 from feedlog_cli.output import note, say, say_json_line
 from feedlog_cli.places import find_feed, open_store, store_path
 from feedlog_cli.running import serve_until_stopped
-from net.ports import ANYWHERE
+from net.carriers.ports import ANYWHERE
 from trie import NotATrie, Trie
 
 CONTACTS = "contacts"
-"""The file in the store's directory that keeps nodes of the DHT: `net.contacts`."""
+"""The file in the store's directory that keeps nodes of the DHT: `net.finding.contacts`."""
 
 
 def share(

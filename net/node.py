@@ -25,34 +25,34 @@ from pathlib import Path
 
 from feedlog import Feed, KeyPair, Store
 from net.addresses import parse_address
-from net.announcer import Announcer
-from net.connection import PROTOCOL as CHANNELS
-from net.connection import Connection
+from net.carriers.ports import ANYWHERE, Ports
 from net.dht.hashing import relay_topic
-from net.dial import Attempt
 from net.discovery import Discovery, PeerAddress
 from net.errors import ClosedError, NetError
-from net.feeds import AllowFeed, Feeds
+from net.finding.announcer import Announcer
+from net.finding.network import Network
+from net.finding.values import ValueSearch
 from net.lifetime import Lifetime
-from net.network import Network
 from net.parts import Parts
-from net.ports import ANYWHERE, Ports
 from net.punch.classify import NatReport
-from net.reach import Reach
-from net.reception import Reception
+from net.reaching.dial import Attempt
+from net.reaching.reach import Reach
+from net.reaching.reception import Reception
+from net.reaching.relaying import Relaying
+from net.reaching.rendezvous import Rendezvous
+from net.reaching.streams import AllowStream, Server, StreamHandler, Streams
+from net.reaching.whereabouts import Whereabouts
 from net.relay.discovery import RelayDiscovery
 from net.relay.limits import RelayLimits
 from net.relay.questions import RelayQuestions
 from net.relay.service import AllowRelay, RelayService
-from net.relaying import Relaying
-from net.remote import Remote
-from net.rendezvous import Rendezvous
 from net.replicate.serving import Handler
 from net.replicate.throttle import Throttle
-from net.stream import SecureStream
-from net.streams import AllowStream, Server, StreamHandler, Streams
-from net.values import ValueSearch
-from net.whereabouts import Whereabouts
+from net.secure.stream import SecureStream
+from net.sharing.connection import PROTOCOL as CHANNELS
+from net.sharing.connection import Connection
+from net.sharing.feeds import AllowFeed, Feeds
+from net.sharing.remote import Remote
 
 MAX_DIALS = 8
 """Peers of feeds that are being reached at a time."""

@@ -10,24 +10,24 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from net.announcer import Announcer, Where
-from net.connection import PROTOCOL as CHANNELS
-from net.crossing import PROTOCOL as CROSSING
-from net.feeds import Feeds
-from net.moving import PROTOCOL as MOVING
-from net.network import Network
-from net.ports import Ports
+from net.carriers.ports import Ports
+from net.finding.announcer import Announcer, Where
+from net.finding.network import Network
 from net.punch.classify import NatClass
 from net.punch.messages import MAX_LOCAL, Offer
-from net.reach import Reach
-from net.reception import Reception
+from net.reaching.crossing import PROTOCOL as CROSSING
+from net.reaching.reach import Reach
+from net.reaching.reception import Reception
+from net.reaching.relaying import Relaying
+from net.reaching.rendezvous import Rendezvous
+from net.reaching.streams import PROTOCOL as STREAMS
+from net.reaching.streams import Streams
+from net.reaching.whereabouts import Whereabouts
 from net.relay.messages import PROTOCOL as RELAYS
-from net.relaying import Relaying
-from net.rendezvous import Rendezvous
-from net.stream import SecureStream
-from net.streams import PROTOCOL as STREAMS
-from net.streams import Streams
-from net.whereabouts import Whereabouts
+from net.secure.moving import PROTOCOL as MOVING
+from net.secure.stream import SecureStream
+from net.sharing.connection import PROTOCOL as CHANNELS
+from net.sharing.feeds import Feeds
 
 
 @dataclass(frozen=True, slots=True)

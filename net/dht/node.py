@@ -52,7 +52,7 @@ class DhtNode(Lifetime):
     """A node of the DHT on a UDP port, which it shares with other protocols and does not own.
 
     `bootstrap` names nodes as "host:port"; with none, this node starts a network. `known` are
-    nodes that were there another time (`net.contacts` keeps them), and may be gone.
+    nodes that were there another time (`net.finding.contacts` keeps them), and may be gone.
     `ephemeral` nodes ask but do not offer themselves as contacts: for short commands. Nor do
     those that others see at an address which is not of this machine, unless they are `public`:
     reached by everybody all the same, through a port that a router or a cloud forwards.

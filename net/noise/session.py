@@ -88,7 +88,7 @@ class NoiseSession:
 
     @property
     def moving_key(self) -> bytes:
-        """32 bytes that the two ends of this stream hold and nobody else; see `net.moving`."""
+        """32 bytes that only the two ends of this stream hold; see `net.secure.moving`."""
         assert self._moving_key, "asked for before the keys are there"
         return self._moving_key
 

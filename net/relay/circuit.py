@@ -18,7 +18,7 @@ from collections.abc import Callable
 from net.errors import NetError
 from net.relay.limits import Meter
 from net.relay.messages import Limits
-from net.stream import SecureStream
+from net.secure.stream import SecureStream
 
 FULL = "full"
 RATE = "rate"

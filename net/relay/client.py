@@ -20,8 +20,8 @@ from collections.abc import Awaitable, Callable
 
 from net.addresses import RelayAddress, format_address
 from net.carriers.base import Carrier
-from net.carriers.relay import RelayCarrier
 from net.errors import ClosedError, DeadlineError, NetError, ProtocolError, RefusedError
+from net.relay.carrier import RelayCarrier
 from net.relay.link import RelayLink
 from net.relay.messages import (
     Accept,
@@ -33,7 +33,7 @@ from net.relay.messages import (
     Refused,
     encode_message,
 )
-from net.stream import SecureStream
+from net.secure.stream import SecureStream
 
 CIRCUIT_DEADLINE = 12.0
 """Seconds for a circuit: the relay gives the other end ten."""

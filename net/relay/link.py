@@ -35,7 +35,7 @@ from net.relay.messages import (
     Reserved,
     encode_message,
 )
-from net.stream import SecureStream
+from net.secure.stream import SecureStream
 
 KEEP_ALIVE = 20.0
 """Seconds between pings: below the 30 that routers give UDP mappings in practice."""

@@ -39,7 +39,7 @@ from net.relay.messages import (
     Reserve,
     encode_message,
 )
-from net.stream import SecureStream
+from net.secure.stream import SecureStream
 
 TICK = 1.0
 """Seconds between two looks at what has taken too long."""

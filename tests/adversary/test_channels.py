@@ -24,10 +24,10 @@ from net.channels import messages as m
 from net.channels.channel import MAX_MESSAGE
 from net.channels.mux import MAX_CHANNELS, MAX_CONTROL_BACKLOG, MAX_REQUESTS
 from net.channels.window import INITIAL_WINDOW, STREAM_BUDGET
-from net.connection import Connection
 from net.errors import LimitError, NetError, PeerError, ProtocolError
 from net.hashing import capability
-from net.opening import accept_stream, open_stream
+from net.secure.opening import accept_stream, open_stream
+from net.sharing.connection import Connection
 from tests.reference.wire import ALICE, BOB, HANDSHAKE_HASH, mux_events, mux_pair, pump_mux, sent_by
 
 KEY = bytes(range(32))

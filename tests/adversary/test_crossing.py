@@ -19,13 +19,13 @@ from net.carriers import Carrier, simultaneous
 from net.carriers.quic import QuicPort
 from net.carriers.tcp_listener import listen_tcp
 from net.carriers.udp import UdpSocket
-from net.crossing import PROTOCOL, Crossings
 from net.errors import NetError
 from net.node import Node
-from net.opening import open_stream
 from net.punch.messages import PORTS_SIZE, Ports, encode_ports
-from net.stream import SecureStream
-from net.streams import PROTOCOL as STREAMS
+from net.reaching.crossing import PROTOCOL, Crossings
+from net.reaching.streams import PROTOCOL as STREAMS
+from net.secure.opening import open_stream
+from net.secure.stream import SecureStream
 from tests.reference.relays import until
 
 HIS, ANOTHERS = "127.0.0.2", "127.0.0.3"
@@ -77,7 +77,7 @@ async def peer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Peer]:
             stream.write(data)
 
     monkeypatch.setattr(simultaneous, "MIN_PAUSE", 0.0)
-    monkeypatch.setattr("net.crossing.REST", 0.0)
+    monkeypatch.setattr("net.reaching.crossing.REST", 0.0)
     async with AsyncExitStack() as stack:
         store = stack.enter_context(Store.memory())
         node = await stack.enter_async_context(Node(store, host="127.0.0.1"))
@@ -162,7 +162,7 @@ async def test_a_flood_of_proposals_brings_one_connection(
 async def test_peers_together_take_so_many_sockets(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("net.crossing.MAX_CROSSINGS", 3)
+    monkeypatch.setattr("net.reaching.crossing.MAX_CROSSINGS", 3)
     answered = []
     for _ in range(5):
         peer.key_pair = KeyPair.generate()

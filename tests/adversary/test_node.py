@@ -19,21 +19,21 @@ import pytest
 
 from feedlog import Feed, KeyPair, Store
 from net.addresses import Address, parse_address
-from net.admission import MAX_HANDSHAKES_SHARE, Stage
 from net.carriers.tcp import connect_tcp
 from net.channels import Channel
 from net.channels import messages as frames
-from net.connection import PROTOCOL as CHANNELS
-from net.connection import Connection
 from net.errors import NetError
 from net.hashing import capability
 from net.node import Node
 from net.noise import NoiseSession
-from net.opening import open_stream
-from net.reception import Reception
+from net.reaching.admission import MAX_HANDSHAKES_SHARE, Stage
+from net.reaching.reception import Reception
 from net.replicate.messages import PROTOCOL as REPLICATE
 from net.replicate.messages import Cancel, Have, Info, Message, NoData, Request, Want, encode
-from net.stream import SecureStream
+from net.secure.opening import open_stream
+from net.secure.stream import SecureStream
+from net.sharing.connection import PROTOCOL as CHANNELS
+from net.sharing.connection import Connection
 from tests.reference.eavesdropper import Eavesdropper, Known
 
 BLOCKS = [b"block %d" % i * 20 for i in range(300)]

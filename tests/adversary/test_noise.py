@@ -17,8 +17,8 @@ from net.noise import DataReceived, NoiseSession, StreamEnded
 from net.noise.handshake import MAX_HANDSHAKE_MESSAGE, PATTERN_IK, PATTERN_XX
 from net.noise.records import HEADER, MAX_CIPHERTEXT
 from net.noise.session import MAX_EARLY_DATA
-from net.opening import accept_stream, open_stream
-from net.stream import SecureStream
+from net.secure.opening import accept_stream, open_stream
+from net.secure.stream import SecureStream
 from tests.reference.receivers import Recording
 from tests.reference.wire import (
     ALICE,

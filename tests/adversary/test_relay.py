@@ -8,7 +8,6 @@ import pytest
 
 from feedlog.keys import KeyPair
 from net.errors import NetError, RefusedError
-from net.opening import accept_stream, open_stream
 from net.relay import core as core_module
 from net.relay.core import ANSWER, DECISION, SILENCE
 from net.relay.limits import RelayLimits
@@ -22,7 +21,8 @@ from net.relay.messages import (
     encode_message,
 )
 from net.relay.service import MAX_EARLY
-from net.stream import SecureStream
+from net.secure.opening import accept_stream, open_stream
+from net.secure.stream import SecureStream
 from tests.reference.relays import ADDRESS, RELAY, RelayBed, until
 from tests.reference.wire import ALICE, BOB, EVE
 

@@ -8,7 +8,7 @@ from feedlog_cli.children import Children
 from feedlog_cli.importing import import_directory
 from feedlog_cli.share import CONTACTS, with_contents
 from net.addresses import parse_address
-from net.contacts import KeptContacts
+from net.finding.contacts import KeptContacts
 from tests.reference.command_line import Network, Run
 
 

@@ -24,7 +24,7 @@ from net.dht.hashing import peer_topic
 from net.discovery import PeerAddress
 from net.errors import NetError
 from net.node import Node
-from net.stream import SecureStream
+from net.secure.stream import SecureStream
 
 MESSAGE = bytes(range(256)) * 400
 

@@ -13,7 +13,7 @@ import pytest
 from feedlog import KeyPair, Store, decode_id
 from net.errors import ClosedError, ConnectError, DeadlineError, ListenError, NotFound
 from net.node import Node
-from net.stream import SecureStream
+from net.secure.stream import SecureStream
 from tests.net.conftest import StartNode
 
 BLOCKS = [b"block %d" % i for i in range(200)]

@@ -6,14 +6,14 @@ import asyncio
 from typing import Any
 
 from feedlog import KeyPair, Store
-from net.connection import PROTOCOL as CHANNELS
-from net.moving import PROTOCOL as MOVING
 from net.node import Node
 from net.parts import Parts
 from net.punch.classify import NatClass
+from net.reaching.streams import PROTOCOL as STREAMS
 from net.relay.messages import PROTOCOL as RELAYS
-from net.stream import SecureStream
-from net.streams import PROTOCOL as STREAMS
+from net.secure.moving import PROTOCOL as MOVING
+from net.secure.stream import SecureStream
+from net.sharing.connection import PROTOCOL as CHANNELS
 from tests.net.conftest import StartNode
 
 

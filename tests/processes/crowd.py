@@ -17,10 +17,10 @@ from net.addresses import parse_address
 from net.carriers.quic import QuicPort
 from net.carriers.tcp import connect_tcp
 from net.carriers.udp import UdpSocket
-from net.connection import PROTOCOL
 from net.errors import NetError
-from net.opening import open_stream
-from net.stream import SecureStream
+from net.secure.opening import open_stream
+from net.secure.stream import SecureStream
+from net.sharing.connection import PROTOCOL
 
 ATTEMPTS = 5
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from net.admission import SPARE_FILES
+from net.reaching.admission import SPARE_FILES
 from tests.processes.members import ROOT, Process
 
 HOST = "127.0.0.1"

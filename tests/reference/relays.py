@@ -9,12 +9,12 @@ from feedlog.keys import KeyPair
 from net.addresses import RelayAddress
 from net.carriers.base import Carrier
 from net.carriers.memory import memory_pair
-from net.opening import accept_stream, open_stream
 from net.relay.client import RelayClient
 from net.relay.limits import RelayLimits
 from net.relay.messages import PROTOCOL
 from net.relay.service import AllowRelay, Questions, RelayService
-from net.stream import SecureStream
+from net.secure.opening import accept_stream, open_stream
+from net.secure.stream import SecureStream
 from tests.reference.wire import ALICE, BOB
 
 RELAY = KeyPair.from_seed(b"relay".ljust(32))

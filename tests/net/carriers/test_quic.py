@@ -13,7 +13,7 @@ from net.carriers.quic_connection import WINDOW
 from net.carriers.segments import SegmentingSocket
 from net.carriers.udp import UdpSocket
 from net.errors import ClosedError, ConnectError
-from net.opening import accept_stream, open_stream
+from net.secure.opening import accept_stream, open_stream
 from tests.reference.receivers import Recording
 from tests.reference.wire import ALICE, BOB
 

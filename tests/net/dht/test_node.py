@@ -13,7 +13,6 @@ import pytest
 from feedlog.keys import KeyPair
 from net.addresses import RelayAddress, parse_address
 from net.carriers.udp import UdpSocket
-from net.contacts import KeptContacts
 from net.dht.hashing import feed_topic, peer_topic
 from net.dht.messages import Lookup, Ping, encode_request
 from net.dht.node import DhtNode
@@ -21,6 +20,7 @@ from net.dht.records import sign_announcement
 from net.dht.sealing import Seal
 from net.discovery import Introducer, PeerAddress
 from net.errors import ClosedError, DeadlineError, NetError, NotFound, RefusedError
+from net.finding.contacts import KeptContacts
 from net.punch.classify import NatClass, NatReport
 
 StartNode = Callable[..., Awaitable[DhtNode]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from net import crossing
 from net.addresses import pack_address
 from net.carriers import simultaneous
 from net.punch import birthday, introduction, messages, puncher
@@ -22,6 +21,7 @@ from net.punch.messages import (
     seal_datagram,
 )
 from net.punch.puncher import Reason
+from net.reaching import crossing
 
 ROOT = Path(__file__).parent.parent.parent.parent
 SPECIFICATION = (ROOT / "docs/spec/punch.md").read_text()

@@ -4,7 +4,7 @@ import asyncio
 
 from net.relay.circuit import Circuit
 from net.relay.messages import Limits
-from net.stream import SecureStream
+from net.secure.stream import SecureStream
 from tests.reference.relays import RELAY, streams_between
 from tests.reference.wire import ALICE, BOB
 

@@ -8,12 +8,12 @@ from net.addresses import RelayAddress
 from net.carriers.base import Carrier
 from net.carriers.memory import memory_pair
 from net.errors import ClosedError, NetError, ProtocolError, RefusedError
-from net.opening import accept_stream, open_stream
 from net.relay import client as client_module
 from net.relay.client import MAX_ANSWERS, RelayClient
 from net.relay.limits import RelayLimits
 from net.relay.messages import Incoming, Limits, Message, Ready, Reserved, encode_message
-from net.stream import SecureStream
+from net.secure.opening import accept_stream, open_stream
+from net.secure.stream import SecureStream
 from tests.reference.relays import ADDRESS, RELAY, RelayBed, until
 from tests.reference.wire import ALICE, BOB, EVE
 

@@ -12,13 +12,13 @@ from net.addresses import RelayAddress
 from net.carriers.base import Carrier
 from net.carriers.memory import memory_pair
 from net.errors import ConnectError
-from net.opening import accept_stream, open_stream
 from net.relay.client import RelayClient
 from net.relay.keeper import WANTED, RelayKeeper
 from net.relay.limits import RelayLimits
 from net.relay.messages import PROTOCOL
 from net.relay.service import RelayService
-from net.stream import SecureStream
+from net.secure.opening import accept_stream, open_stream
+from net.secure.stream import SecureStream
 from tests.reference.relays import until
 from tests.reference.wire import ALICE, BOB
 

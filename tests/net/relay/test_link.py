@@ -22,7 +22,7 @@ from net.relay.messages import (
     Reserved,
     encode_message,
 )
-from net.stream import SecureStream
+from net.secure.stream import SecureStream
 from tests.reference.relays import RELAY, streams_between
 from tests.reference.wire import ALICE
 

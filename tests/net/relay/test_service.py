@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from net.errors import NetError, RefusedError
-from net.opening import accept_stream, open_stream
 from net.relay.limits import RelayLimits
 from net.relay.messages import Done, Item, Request
+from net.secure.opening import accept_stream, open_stream
 from tests.reference.relays import ADDRESS, RelayBed, until
 from tests.reference.wire import ALICE, BOB, EVE
 

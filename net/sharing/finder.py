@@ -1,0 +1,143 @@
+"""Finding peers of one feed, for as long as it is followed.
+
+First those who served it before, then those who announce it; again and again, sooner
+while there are none, and at once when the last one has left. Peers who turned out to be
+of use are noted in the store, so a restart finds them without asking anybody.
+
+Invariant: at most `MAX_PEERS` are sought, and searches are never closer than `FIRST_RETRY`
+seconds. Must not know what is said with a peer, or how one connects to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from random import Random
+from typing import Annotated, Any
+
+import msgspec
+
+from feedlog.errors import FeedlogError
+from net.addresses import pack_address, unpack_address
+from net.dht.hashing import feed_topic
+from net.discovery import Discovery, PeerAddress
+from net.errors import NetError
+from net.sharing.remote import Remote
+from net.sharing.swarm import Swarm
+
+MAX_PEERS = 16
+"""Peers that are sought for one feed; those who come to us are not counted."""
+
+FIRST_RETRY = 0.5
+LAST_RETRY = 30.0
+"""Seconds between two searches while a feed has no peer: doubling, with jitter."""
+REFRESH = 60.0
+"""Seconds between two searches while it has some."""
+
+MAX_KNOWN = 8
+"""Peers that are remembered for a feed, the latest of use."""
+KNOWN = "net/peers"
+"""Under which user data of the feed."""
+
+Key = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+_decode = msgspec.msgpack.Decoder(list[tuple[Key, list[bytes]]]).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+Meet = Callable[[PeerAddress], Coroutine[Any, Any, None]]
+"""Connects to a peer and talks with it about the feed; reports failures itself."""
+
+
+class Finder:
+    """Looks for peers of one feed."""
+
+    def __init__(
+        self,
+        swarm: Swarm,
+        remote: Remote,
+        discovery: Discovery,
+        *,
+        meet: Meet,
+        own_key: bytes,
+        asked: Callable[[], str],
+    ) -> None:
+        self._swarm = swarm
+        self._remote = remote
+        self._discovery = discovery
+        self._meet = meet
+        self._own_key = own_key
+        self._asked = asked
+        self._wakeup = asyncio.Event()
+        self._rng = Random()  # noqa: S311 - jitter
+
+    def wake(self) -> None:
+        """Look again soon: a peer has left."""
+        self._wakeup.set()
+
+    async def run(self) -> None:
+        """Look for peers until cancelled."""
+        delay = FIRST_RETRY
+        await self._meet_all(known_peers(self._swarm))
+        while True:
+            self._wakeup.clear()
+            await self._search()
+            if self._swarm.peers:
+                delay, pause = FIRST_RETRY, REFRESH
+            else:
+                pause = delay
+                delay = min(LAST_RETRY, 2 * delay)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause * self._rng.uniform(0.75, 1.25)):
+                    await self._wakeup.wait()
+                    await asyncio.sleep(self._rng.uniform(0, FIRST_RETRY))
+
+    async def _search(self) -> None:
+        remote = self._remote
+        remote.searches += 1
+        meetings: list[asyncio.Task[None]] = []
+        found = 0
+        try:
+            async with asyncio.TaskGroup() as group:
+                lookup = self._discovery.lookup(feed_topic(self._swarm.feed.discovery_key))
+                async with contextlib.aclosing(lookup) as peers:
+                    async for peer in peers:
+                        if peer.public_key == self._own_key:
+                            continue
+                        found += 1
+                        if len(self._swarm.keys) + len(meetings) < MAX_PEERS:
+                            meetings.append(group.create_task(self._meet(peer)))
+        except* NetError as errors:
+            remote.attempts.append(f"the search failed: {errors.exceptions[0]}")
+        if not found:
+            remote.attempts.append(f"no announcement found {self._asked()}".strip())
+
+    async def _meet_all(self, peers: Sequence[PeerAddress]) -> None:
+        await asyncio.gather(*(self._meet(peer) for peer in peers))
+
+
+def known_peers(swarm: Swarm) -> list[PeerAddress]:
+    """Return the peers that are remembered for a feed, the latest first."""
+    try:
+        stored = swarm.feed.user_data.get(KNOWN)
+        if stored is None:
+            return []
+        return [
+            PeerAddress(key, tuple(unpack_address(address) for address in addresses))
+            for key, addresses in _decode(stored)
+        ]
+    except (FeedlogError, msgspec.MsgspecError, UnicodeDecodeError):
+        return []  # notes of another version: they will be written anew
+
+
+def note_peer(swarm: Swarm, peer: PeerAddress) -> None:
+    """Note that a peer was of use; costs a transaction if it is news."""
+    known = known_peers(swarm)
+    if PeerAddress(peer.public_key, peer.addresses) in known:  # relays come and go
+        return
+    others = [other for other in known if other.public_key != peer.public_key]
+    notes = [
+        (one.public_key, [pack_address(address) for address in one.addresses])
+        for one in [peer, *others][:MAX_KNOWN]
+    ]
+    with contextlib.suppress(FeedlogError, ValueError):  # a read-only store, or a full disk
+        swarm.feed.user_data[KNOWN] = _encode(notes)

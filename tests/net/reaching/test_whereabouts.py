@@ -1,0 +1,62 @@
+"""Addresses of this machine that come and go. Needs root, as the test bed of real routers does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+
+import pytest
+
+from net.reaching.whereabouts import Whereabouts, is_here
+from tests.reference.interfaces import Interface
+
+
+def test_what_is_of_this_machine() -> None:
+    assert is_here("127.0.0.1")
+    assert is_here("::1")
+    assert not is_here("203.0.113.254")
+    assert not is_here("2001:db8::254")
+    with Interface() as interface:
+        assert is_here(interface.host)
+        interface.pull_out()
+        assert not is_here(interface.host)
+        interface.plug_in()
+
+
+async def test_only_what_comes_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    told = asyncio.Queue[None]()
+    with Interface() as interface:
+        hosts = [interface.host, "203.0.113.254"]
+        looking = Whereabouts(lambda: hosts, lambda: told.put_nowait(None))
+        looking.start()
+        interface.pull_out()
+        while f"this machine is not at {interface.host} any more" not in caplog.text:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+        assert told.empty()
+        hosts.append("127.0.0.1")  # a route that is taken now, and no news
+        interface.plug_in()
+        await told.get()
+        await looking.close()
+    assert caplog.messages == [
+        f"this machine is not at {interface.host} any more",
+        f"this machine is at {interface.host} now",
+    ]
+
+
+def test_who_cannot_look_has_no_news() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    looking = Whereabouts(lambda: ["203.0.113.254"], lambda: None)
+    looking._here = {"203.0.113.254"}
+    lowest = os.dup(0)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))  # there is no other file to have
+        assert looking._look() == {"203.0.113.254"}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        os.close(lowest)
+    assert looking._look() == set()
+
+
+async def test_it_may_be_closed_before_it_was_started() -> None:
+    await Whereabouts(list, lambda: None).close()
