@@ -107,6 +107,13 @@ def test_a_follow_goes_on_when_either_end_has_another_address(worker_id: str) ->
             assert reader.hear() == f"{host} has {new}"
 
 
+def kill_sockets(bed: NatBed, host: str) -> None:
+    """Take what listens on the port away, as a network manager does; the kernel has to know how."""
+    command = bed.command(host, "ss", "--kill", "-lan", "sport", "=", f":{PORT}")
+    killed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "LISTEN" in killed
+
+
 @contextmanager
 def names(bed: NatBed, host: str) -> Iterator[Path]:
     """Give a host a file of names of its own, and nobody else to ask for any."""
@@ -148,7 +155,7 @@ def test_a_node_on_one_host_is_found_when_host_and_sockets_come_back(worker_id: 
         key = writer.hear()
         take(bed, "h1", home)
         give(bed, "h1", "192.168.1.22")
-        run(*bed.command("h1", "ss", "--kill", "-lan", "sport", "=", f":{PORT}"))
+        kill_sockets(bed, "h1")
         writer.say("while it was away")
         ip(bed, "h1", "link", "del", "lan")
         bed.plug_in("h1")
