@@ -34,6 +34,7 @@ from net.noise.identity import (
     static_private_key,
     static_public_key,
 )
+from net.noise.primitives import BACKEND
 
 PATTERN_IK = 0x11
 PATTERN_XX = 0x12
@@ -192,7 +193,7 @@ class Handshake:
 
     def _begin(self, pattern: int) -> None:
         self._pattern = pattern
-        noise = NoiseConnection.from_name(NAMES[pattern])
+        noise = NoiseConnection.from_name(NAMES[pattern], backend=BACKEND)
         if self.initiator:
             noise.set_as_initiator()
         else:
