@@ -504,7 +504,7 @@ class DhtCore:
         query = self._runner.query(
             self._acquaintance.somewhere(parts), now, want=EXPLORE_WANT, paths=1
         )
-        self._runner.begin(Explore(self._sender, query, parts), now)
+        self._runner.begin(Explore(self._sender, query, parts, now), now)
 
     def _join(self, now: float) -> int:
         return self._runner.begin(

@@ -38,6 +38,10 @@ MAX_PINGS = 3
 PING_AGAIN = 0.4
 """Seconds until it is asked again, while answers to the earlier pings are still welcome."""
 
+GIVE_WAY = 2.0
+"""Seconds for which exploring a part of the id space lets others go first: a connection is made
+in less, and a node that always looks for something gets to know the whole of it all the same."""
+
 MAX_STORE_ATTEMPTS = 2
 """Times that one node is asked to hold a record."""
 
@@ -107,11 +111,23 @@ class Operation:
 
 
 class Explore(Operation):
-    """Crawls into the first of some parts of the id space; the others come after it."""
+    """Crawls into the first of some parts of the id space; the others come after it.
 
-    def __init__(self, sender: bytes, query: Query, parts: Sequence[int]) -> None:
+    Nobody waits for it, so it rests while anything else runs, for `GIVE_WAY` seconds at most.
+    """
+
+    def __init__(self, sender: bytes, query: Query, parts: Sequence[int], now: float) -> None:
         super().__init__(sender, query)
         self.parts = tuple(parts)
+        self._until = now + GIVE_WAY
+
+    def gives_way(self, now: float) -> bool:
+        """Tell whether it still lets others go first."""
+        return now < self._until
+
+    def next_timeout(self) -> float | None:
+        """Return when `requests` should be asked again, or when it rests no longer."""
+        return self._until if self.resting else super().next_timeout()
 
 
 @dataclass(slots=True)

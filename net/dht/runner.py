@@ -1,5 +1,8 @@
 """Runs the operations of one node: sends what they ask for, until they are done.
 
+Exploring, for which nobody waits, gives way to all else. Others rest when they have found
+something, until `go_on`.
+
 Invariant: an operation that has begun ends with one call of `concluded`, unless it was
 cancelled before; what is silent or lied in one crawl is asked last in the next.
 Must not know what operations are for.
@@ -12,7 +15,7 @@ from collections.abc import Callable
 from net.dht.exchange import Exchange
 from net.dht.introducing import INTRODUCE_TIMEOUT
 from net.dht.messages import Introduce, Introduced
-from net.dht.operations import Operation
+from net.dht.operations import Explore, Operation
 from net.dht.query import PATHS, WANT, Query
 from net.dht.routing import Table
 from net.dht.schedule import Schedule
@@ -66,7 +69,19 @@ class Runner:
         while (ready := self.schedule.start(alone=not len(self._table))) is not None:
             number, operation = ready
             operation.query.start(self._table.near(operation.target))
+            self._give_way(now)
             self.advance(number, now)
+        self._give_way(now)
+
+    def _give_way(self, now: float) -> None:
+        """Have exploring rest while others run, and go on when they are over."""
+        busy = any(not isinstance(operation, Explore) for operation in self.schedule)
+        for number in self.schedule.numbers():
+            operation = self.schedule.get(number)
+            if isinstance(operation, Explore):
+                rested, operation.resting = operation.resting, busy and operation.gives_way(now)
+                if rested and not operation.resting:
+                    self.advance(number, now)
 
     def advance(self, number: int, now: float) -> None:
         """Send what an operation wants to send; conclude it if it is done and does not rest."""

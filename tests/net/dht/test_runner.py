@@ -9,7 +9,7 @@ import pytest
 
 from net.dht.exchange import Exchange
 from net.dht.messages import Contact
-from net.dht.operations import Operation, Search
+from net.dht.operations import GIVE_WAY, Explore, Operation, Search
 from net.dht.query import WIDTH
 from net.dht.routing import Table
 from net.dht.runner import Runner
@@ -101,6 +101,36 @@ def test_one_that_rests_while_it_waits_for_its_turn_goes_on_in_its_turn(world: W
     world.runner.go_on(number, 0.0)
     world.exchange.datagrams_to_send()
     world.runner.cancel(others[0], 0.0)
+    assert len(world.exchange.datagrams_to_send()) == WIDTH
+
+
+def explore(world: World) -> Explore:
+    exploring = Explore(ME, world.runner.query(b"\x03" * 20, 0.0), [0], 0.0)
+    world.runner.begin(exploring, 0.0)
+    return exploring
+
+
+def test_exploring_gives_way_until_the_others_are_over(world: World) -> None:
+    first = explore(world)
+    assert len(world.exchange.datagrams_to_send()) == WIDTH
+    number = world.search()
+    second = explore(world)
+    assert len(world.exchange.datagrams_to_send()) == WIDTH
+    assert [one.resting for one in (first, second)] == [True, True]
+    assert [one.next_timeout() for one in (first, second)] == [GIVE_WAY, GIVE_WAY]
+    world.runner.cancel(number, 0.1)
+    assert [one.resting for one in (first, second)] == [False, False]
+    assert len(world.exchange.datagrams_to_send()) == WIDTH  # of the second; the first has asked
+
+
+def test_exploring_gives_way_for_some_seconds_only(world: World) -> None:
+    world.search()
+    explore(world)
+    number = world.runner.schedule.numbers()[-1]
+    world.exchange.datagrams_to_send()
+    world.runner.advance(number, GIVE_WAY - 0.1)
+    assert world.exchange.datagrams_to_send() == []
+    world.runner.advance(number, GIVE_WAY)
     assert len(world.exchange.datagrams_to_send()) == WIDTH
 
 
