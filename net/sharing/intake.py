@@ -2,7 +2,7 @@
 
 Small proofs of blocks are verified at once, in the turn of the event loop in which they
 came, and wait in memory for a transaction that they share. Others are applied: in the
-loop, where the last such batch was quick, or else in a thread, a batch at a time.
+loop, where the last such batch did not wait, or else in a thread, a batch at a time.
 
 Invariant: outcomes are reported in the order of the arrivals, each once; and what was
 accepted is written within a tick of the swarm's, or reported as lost.
@@ -15,6 +15,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
+from time import monotonic, thread_time
 
 from feedlog import Feed, Store
 from feedlog.errors import FeedlogError
@@ -25,9 +26,10 @@ INLINE_BLOCKS = 256
 """Blocks that are verified in the event loop at once, a millisecond's work. More go to a
 thread: it is no sooner done there, but others get their turn."""
 INLINE_SIZE = 4 << 20
-INLINE_TIME = 0.005
-"""Seconds that a transaction may take in the loop: an fsync takes more, on most disks. The
-hand-over to a thread and back costs as much as storing ten blocks."""
+INLINE_WAIT = 0.005
+"""Seconds that a transaction in the loop may wait: for an fsync it waits longer, on most disks.
+What it works does not count. A thread would work as long, and keep the loop from the
+interpreter meanwhile; the hand-over alone costs as much as storing ten blocks."""
 
 STAGED_PROOFS = 256
 """Accepted proofs that are written without waiting for the tick."""
@@ -55,7 +57,7 @@ class Intake:
         self._on_report = report
         self._on_lost = lost
         self._loop = asyncio.get_running_loop()
-        self._last_time = 0.0
+        self._last_wait = 0.0
         self._staged = 0
         self._staged_size = 0
         self._changing: set[int] = set()
@@ -86,12 +88,12 @@ class Intake:
             self._in_thread(arrivals)
         elif not any(proof.question.signed for proof in proofs):
             self.accept(arrivals)
-        elif self._writing or self._last_time > INLINE_TIME:
+        elif self._writing or self._last_wait > INLINE_WAIT:
             self._in_thread(arrivals)
         else:
-            started = self._loop.time()
+            before = _waited()
             outcomes = self._apply(arrivals)
-            self._last_time = self._loop.time() - started
+            self._last_wait = _waited() - before
             self._on_report(arrivals, outcomes)
         return not self._applying
 
@@ -132,11 +134,11 @@ class Intake:
             self._on_report(arrivals, done.result())
 
     def flush(self) -> None:
-        """Write what was accepted, in the loop or, where that takes long, in a thread."""
+        """Write what was accepted, in the loop or, where that waits long, in a thread."""
         if self._applying or self._writing or not self._staged:
             return
         self._staged = self._staged_size = 0
-        if self._last_time <= INLINE_TIME:
+        if self._last_wait <= INLINE_WAIT:
             self._flushed(self._write())
             return
         self._writing = True
@@ -144,13 +146,13 @@ class Intake:
         future.add_done_callback(self._written)
 
     def _write(self) -> FeedlogError | None:
-        started = self._loop.time()
+        before = _waited()
         try:
             self._feed.flush()
         except FeedlogError as error:
             return error
         finally:
-            self._last_time = self._loop.time() - started
+            self._last_wait = _waited() - before
         return None
 
     def _written(self, done: asyncio.Future[FeedlogError | None]) -> None:
@@ -168,3 +170,8 @@ class Intake:
         if not self._closed:
             self._closed = True
             self._write()
+
+
+def _waited() -> float:
+    """Return the seconds, from some moment on, in which this thread did not work."""
+    return monotonic() - thread_time()

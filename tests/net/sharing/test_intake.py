@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -101,7 +102,7 @@ async def test_large_ones_go_to_a_thread(
 async def test_a_slow_disk_is_written_in_a_thread(
     owner: Owner, theirs: Feed, copy: tuple[Feed, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "INLINE_TIME", -1.0)
+    monkeypatch.setattr(module, "INLINE_WAIT", -1.0)
     owner.take(theirs.prove())
     assert owner.busy()
     await owner.until(lambda: not owner.busy())
@@ -114,6 +115,46 @@ async def test_a_slow_disk_is_written_in_a_thread(
     owner.intake.flush()
     await owner.until(lambda: not owner.intake._writing)
     assert copy[0].have == [range(3, 5)]
+
+
+@pytest.mark.parametrize("working", [True, False], ids=["work", "waiting"])
+async def test_a_thread_is_for_waiting_and_not_for_work(
+    owner: Owner,
+    theirs: Feed,
+    copy: tuple[Feed, Store],
+    working: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed = 0.0
+    monkeypatch.setattr(module, "monotonic", lambda: passed)
+    monkeypatch.setattr(module, "thread_time", lambda: passed if working else 0.0)
+
+    def flush() -> None:
+        nonlocal passed
+        passed += 1.0
+
+    monkeypatch.setattr(copy[0], "flush", flush)
+    owner.take(theirs.prove())
+    owner.take(one(theirs, 3))
+    owner.intake.flush()  # a second goes by
+    owner.take(one(theirs, 4))
+    owner.intake.flush()
+    assert owner.intake._writing != working
+    await owner.until(lambda: not owner.intake._writing)
+
+
+async def test_a_wait_for_the_disk_is_noticed(
+    owner: Owner, theirs: Feed, copy: tuple[Feed, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner.take(theirs.prove())
+    monkeypatch.setattr(copy[0], "flush", lambda: time.sleep(2 * module.INLINE_WAIT))
+    owner.take(one(theirs, 3))
+    owner.intake.flush()
+    await owner.until(lambda: not owner.intake._writing)
+    owner.take(one(theirs, 4))
+    owner.intake.flush()
+    assert owner.intake._writing
+    await owner.until(lambda: not owner.intake._writing)
 
 
 async def test_much_is_not_left_waiting(
@@ -147,7 +188,7 @@ async def test_what_cannot_be_written_is_lost_and_told(
     owner.take(theirs.prove())
     owner.take(one(theirs, 3))
     if not quick:
-        monkeypatch.setattr(module, "INLINE_TIME", -1.0)
+        monkeypatch.setattr(module, "INLINE_WAIT", -1.0)
 
     def full() -> None:
         raise StoreError("no space left")

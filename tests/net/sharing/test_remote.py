@@ -183,7 +183,7 @@ class TestLive:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         if not quick:  # pushes then come while the answer to a request waits for the disk
-            monkeypatch.setattr(intake, "INLINE_TIME", -1.0)
+            monkeypatch.setattr(intake, "INLINE_WAIT", -1.0)
         remotes = [await (await start_node(writer)).follow(feed.key) for _ in range(10)]
 
         async def read(remote: Remote) -> list[bytes]:
