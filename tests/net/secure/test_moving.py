@@ -24,7 +24,7 @@ from tests.reference.quic import quic_pair
 from tests.reference.relays import RelayBed, streams_between, until
 from tests.reference.wire import ALICE, BOB, EVE
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 Pair = tuple[SecureStream, SecureStream]
 

@@ -18,7 +18,7 @@ from net.noise import NoiseSession
 from net.noise.identity import static_public_key
 from tests.reference.wire import noise_events, sent_by
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLE = json.loads((ROOT / "tests/vectors/stream_example.json").read_text())
 SPECIFICATION = (ROOT / "docs/spec/stream.md").read_text()
 
