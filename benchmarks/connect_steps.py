@@ -21,9 +21,10 @@ from typing import Any
 from benchmarks.connect import DHT_NODES, hold, network
 from benchmarks.nodes import LOOPBACK
 from feedlog import Store
-from net import Node, dial, reach
-from net.reception import Reception
-from net.stream import SecureStream
+from net import Node
+from net.reaching import dial, reach
+from net.reaching.reception import Reception
+from net.secure.stream import SecureStream
 
 CONNECTS = 60
 NETWORKS = 3
@@ -106,7 +107,7 @@ async def connects(marks: Marks, *, holds: bool) -> dict[str, list[float]]:
 
 def holding(node: Node) -> bool:
     """Tell whether a node holds anybody's record."""
-    dht = node._running().network.dht
+    dht = node._running().network.dht  # noqa: SLF001 - who holds what is nobody else's affair
     assert dht is not None, "a node has one unless it is given another discovery"
     return dht.counters["records held"] > 0
 
