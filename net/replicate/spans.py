@@ -25,6 +25,15 @@ class Spans:
         for start, stop in spans:
             self.add(start, stop)
 
+    @classmethod
+    def ascending(cls, spans: Iterable[Span]) -> Spans:
+        """Make a set of spans that come in order and do not touch, which takes no search."""
+        made = cls()
+        pairs = tuple(spans)
+        made._starts = [start for start, _ in pairs]
+        made._stops = [stop for _, stop in pairs]
+        return made
+
     def __bool__(self) -> bool:
         return bool(self._starts)
 
@@ -138,6 +147,16 @@ class Spans:
             at = high
         if at < stop:
             yield at, stop
+
+    def changes(self, other: Spans) -> Spans:
+        """Return what is in one of two sets only; spans that both have cost next to nothing."""
+        ours, theirs = set(self), set(other)
+        changed = Spans()
+        for start, stop in ours - theirs:
+            changed.update(other.gaps(start, stop))
+        for start, stop in theirs - ours:
+            changed.update(self.gaps(start, stop))
+        return changed
 
     def copy(self) -> Spans:
         """Return a set that changes on its own."""

@@ -32,12 +32,8 @@ class Standing:
     def refresh(self) -> Spans:
         """Read the facts again; return the blocks that are held now or are not any more."""
         before, self.head = self.held, self.feed.head
-        self.held = Spans((part.start, part.stop) for part in self.feed.have)
-        stop = max(before.stop, self.held.stop)
-        changed = Spans(part for span in self.held for part in before.gaps(*span))
-        changed.update(part for span in before for part in self.held.gaps(*span))
-        assert changed.stop <= stop, "a change outside of both"
-        return changed
+        self.held = Spans.ascending((part.start, part.stop) for part in self.feed.have)
+        return self.held.changes(before)
 
     def provable(self, length: int) -> bool:
         """Tell whether we can check proofs against the first `length` blocks."""

@@ -57,6 +57,8 @@ class Intake:
         self._on_report = report
         self._on_lost = lost
         self._loop = asyncio.get_running_loop()
+        self.generation = feed.generation
+        """The latest commit of the store with which nothing has changed but what we wrote."""
         self._last_wait = 0.0
         self._staged = 0
         self._staged_size = 0
@@ -148,7 +150,10 @@ class Intake:
     def _write(self) -> FeedlogError | None:
         before = _waited()
         try:
+            generation = self._feed.generation
             self._feed.flush()
+            if self.generation == generation == self._feed.generation - 1:
+                self.generation += 1  # nobody else has committed anything meanwhile
         except FeedlogError as error:
             return error
         finally:

@@ -109,7 +109,6 @@ class Swarm:
         self._closed = False
         self._waiting_size = 0
         self._unread: deque[tuple[Channel, int]] = deque()
-        self._generation = feed.generation
         self._stop_observing = feed.observe(self._observed)
 
     # Peers.
@@ -202,8 +201,8 @@ class Swarm:
         if self._closed or self.feed.purged:
             return
         generation = self.feed.generation
-        if generation != self._generation:
-            self._generation = generation
+        if generation != self._intake.generation:
+            self._intake.generation = generation
             self.changed()
 
     def settle(self) -> None:

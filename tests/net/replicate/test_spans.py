@@ -52,6 +52,17 @@ def test_whole_sets_are_added_and_taken_away(left: list[Span], right: list[Span]
     assert both == one
 
 
+@given(st.lists(span), st.lists(span))
+def test_what_two_sets_do_not_share(left: list[Span], right: list[Span]) -> None:
+    one, two = Spans(left), Spans(right)
+    assert Spans.ascending(one) == one
+    only_one, only_two = one.copy(), two.copy()
+    only_one.subtract(two)
+    only_two.subtract(one)
+    only_one.update(only_two)
+    assert one.changes(two) == two.changes(one) == only_one
+
+
 def test_a_billion_blocks_are_one_piece() -> None:
     spans = Spans([(0, 10**9)])
     spans.remove(5, 6)

@@ -87,6 +87,22 @@ async def test_small_proofs_of_blocks_wait_for_a_transaction(
     assert copy[0].have == [range(3, 5)]
 
 
+async def test_what_we_write_ourselves_is_no_change_to_look_for(
+    owner: Owner, theirs: Feed, copy: tuple[Feed, Store]
+) -> None:
+    owner.take(theirs.prove())
+    owner.intake.generation = copy[0].generation
+    owner.take(one(theirs, 3))
+    owner.intake.flush()
+    assert copy[0].have == [range(3, 4)]
+    assert owner.intake.generation == copy[0].generation
+    owner.take(one(theirs, 4))
+    copy[1].feed("another").append(b"somebody else's commit")
+    owner.intake.flush()
+    assert copy[0].have == [range(3, 5)]
+    assert owner.intake.generation == copy[0].generation - 2 - 1
+
+
 async def test_large_ones_go_to_a_thread(
     owner: Owner, theirs: Feed, copy: tuple[Feed, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
