@@ -41,14 +41,18 @@ async def open_stream(
     `allow` decides about an answering peer whose key we did not name. Raises
     `HandshakeError`, `RefusedError` or `DeadlineError`, and the carrier is closed.
     """
-    session = NoiseSession(
-        key_pair,
-        initiator=True,
-        remote_key=remote_key,
-        protocol=protocol,
-        extra=extra,
-        binding=carrier.binding,
-    )
+    try:
+        session = NoiseSession(
+            key_pair,
+            initiator=True,
+            remote_key=remote_key,
+            protocol=protocol,
+            extra=extra,
+            binding=carrier.binding,
+        )
+    except BaseException:
+        carrier.abort()
+        raise
     return await _establish(SecureStream(carrier, session), allow, b"", timeout)
 
 

@@ -97,7 +97,7 @@ def test_somebody_elses_identity_does_not_fit_the_static_key() -> None:
 
 @pytest.mark.parametrize("bad", [bytes(32), b"\x01" + bytes(31), b"\xff" * 32])
 def test_a_key_that_is_no_point_is_refused(bad: bytes) -> None:
-    with pytest.raises(ValueError, match="not a public key"):
+    with pytest.raises(HandshakeError, match="not a public key"):
         static_public_key(bad)
     forged = module._encode(Identity(bad, bytes(64)))
     with pytest.raises(HandshakeError, match="not a public key"):

@@ -53,6 +53,15 @@ async def test_somebody_else_cannot_answer_for_the_key(carriers: CarrierPair) ->
     assert isinstance(accepting, HandshakeError)
 
 
+async def test_a_key_that_nobody_can_have_closes_the_carrier(carriers: CarrierPair) -> None:
+    seen = Recording()
+    carriers[1].start(seen)
+    with pytest.raises(HandshakeError, match="not a public key"):
+        await open_stream(carriers[0], ALICE, bytes(32))
+    while not seen.calls:
+        await seen.wait()
+
+
 async def test_a_silent_peer_is_given_up(carriers: CarrierPair) -> None:
     silent = Recording()
     carriers[1].start(silent)
