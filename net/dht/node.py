@@ -142,7 +142,7 @@ class DhtNode(Lifetime):
         """See at once what is due: this machine may be in another network than before."""
         if self._started and not self._closed:
             self._core.look(self._loop.time())
-            self._wake()
+            self._pump()
 
     async def close(self) -> None:
         """Stop. Announcements are not withdrawn: they expire, or `unannounce` was called."""

@@ -44,6 +44,20 @@ async def test_a_node_alone_keeps_what_it_announces_for_those_who_come(
     assert peer.addresses == (HERE,)
 
 
+async def test_looking_at_once_leaves_one_alarm(start_node: StartNode) -> None:
+    node = await start_node()
+    before = node._timer
+    assert before is not None
+    node.look()
+    assert before.cancelled()
+    assert node._timer is not None
+    assert node._timer.when() <= asyncio.get_running_loop().time()
+    await node.close()
+    assert node._timer.cancelled()
+    node.look()
+    assert node._timer.cancelled()
+
+
 async def test_relays_are_announced_too(start_node: StartNode) -> None:
     first = await start_node()
     second = await start_node([first.address])
