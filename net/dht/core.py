@@ -267,13 +267,14 @@ class DhtCore:
     def set_clock(self, now: float, unix: float) -> None:
         """Say what time of day it is, in Unix seconds.
 
-        A jump means that the machine slept or that its clock was set: then records may have
-        expired elsewhere, and all are announced anew.
+        A jump means that the machine slept or that its clock was set: then records and values
+        may have expired elsewhere, and all are announced and put anew.
         """
         jumped = abs(unix - now - self._unix_offset) > CLOCK_JUMP
         self._unix_offset = unix - now
         if jumped:
             self._announcer.publications.hurry(now, held_too=True)
+            self._values.hurry(now, held_too=True)
             self._upkeep = now
 
     def look(self, now: float) -> None:
@@ -397,6 +398,7 @@ class DhtCore:
         if alone:
             self._runner.resume(now)
             self._announcer.publications.hurry(now)
+            self._values.hurry(now)
             self._upkeep = now
 
     def _learned(self, call: Call, operation: Operation | None, found: Found, now: float) -> None:

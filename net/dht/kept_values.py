@@ -27,6 +27,7 @@ class _Kept:
     key_pair: KeyPair
     value: Value
     due: float
+    is_held: bool = False
     before: _Kept | None = None
     """What is kept instead if others refuse this, until one has taken it."""
 
@@ -67,7 +68,7 @@ class KeptValues:
         if before is not None and before.before is not None:
             before = before.before  # the one between them has not been taken yet either
         due = now + RETRY_VALUE_AFTER
-        self._kept[value.topic] = _Kept(key_pair, value, due, before)
+        self._kept[value.topic] = _Kept(key_pair, value, due, before=before)
 
     def held(self, value: Value, holders: int, refused: bool, now: float) -> None:
         """Note how many hold a value, or that another one counts.
@@ -83,10 +84,17 @@ class KeptValues:
         elif not refused:
             wait = RENEW_VALUE_AFTER if holders else RETRY_VALUE_AFTER
             kept.due, kept.before = now + wait * self._rng.uniform(0.9, 1.0), None
+            kept.is_held = holders > 0
         elif kept.before is not None:
             self._kept[value.topic] = kept.before
         else:
             del self._kept[value.topic]
+
+    def hurry(self, now: float, *, held_too: bool = False) -> None:
+        """Have what nobody holds, or everything, held anew at once."""
+        for kept in self._kept.values():
+            if held_too or not kept.is_held:
+                kept.due = now
 
     def due(self, now: float, unix: float) -> list[Value]:
         """Return what is to be held anew: the same values, with a later expiry."""

@@ -75,6 +75,10 @@ class ValueService:
         if not refused:
             self._store.put(put.value, "127.0.0.1", unix)
 
+    def hurry(self, now: float, *, held_too: bool = False) -> None:
+        """Have what nobody holds, or everything that we keep, held anew at once."""
+        self._kept.hurry(now, held_too=held_too)
+
     def due(self, now: float, unix: float) -> list[Put]:
         """Return the operations that have values held anew."""
         return [self._put(value, None, now) for value in self._kept.due(now, unix)]

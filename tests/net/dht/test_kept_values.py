@@ -51,6 +51,16 @@ def test_what_is_held_is_renewed_as_it_was_and_what_is_not_is_tried_again(
     assert VALUE_LIFETIME > 2 * (RENEW_VALUE_AFTER + RETRY_VALUE_AFTER)
 
 
+def test_what_nobody_holds_or_everything_is_held_anew_at_once(kept: KeptValues) -> None:
+    held, lonely = sign(kept), sign(kept, salt=b"1")
+    kept.held(held, 8, refused=False, now=0.0)
+    kept.held(lonely, 0, refused=False, now=0.0)
+    kept.hurry(1.0)
+    assert [value.salt for value in kept.due(1.0, UNIX)] == [b"1"]
+    kept.hurry(2.0, held_too=True)
+    assert len(kept.due(2.0, UNIX)) == 2
+
+
 def test_what_is_older_than_what_others_hold_or_not_to_be_kept_is_not_renewed(
     kept: KeptValues,
 ) -> None:

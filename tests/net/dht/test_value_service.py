@@ -122,6 +122,31 @@ def test_its_owner_renews_it_and_without_its_owner_it_is_gone() -> None:
     assert sum(len(core._responder.values) for core, _ in nodes[:3] + nodes[4:]) == 0
 
 
+def test_an_owner_whose_machine_has_slept_puts_its_values_anew() -> None:
+    network = Network(9)
+    nodes = network.build(12)
+    core, address = nodes[3]
+    key = core._key_pair.public_key
+    put(network, nodes[3], b"kept")
+    for other, _ in nodes:
+        other._unix_offset += 2 * VALUE_LIFETIME
+    core._unix_offset -= 2 * VALUE_LIFETIME
+    assert get(network, nodes[7], key) == []
+    core.set_clock(network.now, network.now + nodes[0][0]._unix_offset)
+    network.pump(address)
+    network.run(network.now + 2)
+    assert get(network, nodes[7], key) == [b"kept"]
+
+
+def test_what_was_put_alone_is_held_by_the_first_who_comes() -> None:
+    network = Network(10)
+    alone = network.add(None)
+    put(network, alone, b"value")
+    other = network.add(alone[1])
+    network.run(network.now + 2)
+    assert len(other[0]._responder.values) == 1
+
+
 def test_who_was_overtaken_elsewhere_stops_renewing() -> None:
     network = Network(4)
     nodes = network.build(12)
