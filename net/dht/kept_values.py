@@ -27,6 +27,8 @@ class _Kept:
     key_pair: KeyPair
     value: Value
     due: float
+    cas: int | None
+    """The seq that it is to replace, while nobody holds it; it has then."""
     is_held: bool = False
     before: _Kept | None = None
     """What is kept instead if others refuse this, until one has taken it."""
@@ -57,8 +59,10 @@ class KeptValues:
         expiry = int(unix) + VALUE_LIFETIME
         return sign_value(key_pair, content, salt=salt, seq=seq, expiry=expiry)
 
-    def keep(self, key_pair: KeyPair, value: Value, now: float) -> None:
+    def keep(self, key_pair: KeyPair, value: Value, now: float, cas: int | None = None) -> None:
         """Renew a value from now on, in place of what was kept under its topic.
+
+        Until somebody holds it, it is to replace the one with the seq `cas` only.
 
         Raises `ValueError` when so many are kept that there is no place for another.
         """
@@ -68,7 +72,7 @@ class KeptValues:
         if before is not None and before.before is not None:
             before = before.before  # the one between them has not been taken yet either
         due = now + RETRY_VALUE_AFTER
-        self._kept[value.topic] = _Kept(key_pair, value, due, before=before)
+        self._kept[value.topic] = _Kept(key_pair, value, due, cas, before=before)
 
     def held(self, value: Value, holders: int, refused: bool, now: float) -> None:
         """Note how many hold a value, or that another one counts.
@@ -85,6 +89,7 @@ class KeptValues:
             wait = RENEW_VALUE_AFTER if holders else RETRY_VALUE_AFTER
             kept.due, kept.before = now + wait * self._rng.uniform(0.9, 1.0), None
             kept.is_held = holders > 0
+            kept.cas = None if holders else kept.cas
         elif kept.before is not None:
             self._kept[value.topic] = kept.before
         else:
@@ -96,8 +101,8 @@ class KeptValues:
             if held_too or not kept.is_held:
                 kept.due = now
 
-    def due(self, now: float, unix: float) -> list[Value]:
-        """Return what is to be held anew: the same values, with a later expiry."""
+    def due(self, now: float, unix: float) -> list[tuple[Value, int | None]]:
+        """Return what is to be held anew, each with its `cas`: the same, with a later expiry."""
         renewed = []
         for kept in self._kept.values():
             if kept.due <= now:
@@ -106,5 +111,5 @@ class KeptValues:
                 kept.value = sign_value(
                     kept.key_pair, old.value, salt=old.salt, seq=old.seq, expiry=expiry
                 )
-                renewed.append(kept.value)
+                renewed.append((kept.value, kept.cas))
         return renewed

@@ -84,13 +84,23 @@ def sign_value(key_pair: KeyPair, value: bytes, *, salt: bytes, seq: int, expiry
     """Sign a value; raises `ValueError` for what does not fit into one."""
     if len(value) > MAX_VALUE:
         raise ValueError(f"a value has at most {MAX_VALUE} bytes, not {len(value)}")
-    if len(salt) > MAX_SALT:
-        raise ValueError(f"a salt has at most {MAX_SALT} bytes, not {len(salt)}")
-    if not 0 <= seq < 1 << 63:
-        raise ValueError(f"a seq lies in 0..2**63-1, not {seq}")
+    check_salt(salt)
+    check_seq(seq)
     public_key = key_pair.public_key
     body = HEADER.pack(VERSION, public_key, seq, expiry, len(salt), len(value)) + salt + value
     return Value(public_key, salt, seq, expiry, value, body + key_pair.sign(value_signable(body)))
+
+
+def check_salt(salt: bytes) -> None:
+    """Raise `ValueError` for what is no salt."""
+    if len(salt) > MAX_SALT:
+        raise ValueError(f"a salt has at most {MAX_SALT} bytes, not {len(salt)}")
+
+
+def check_seq(seq: int) -> None:
+    """Raise `ValueError` for what is no seq."""
+    if not 0 <= seq < 1 << 63:
+        raise ValueError(f"a seq lies in 0..2**63-1, not {seq}")
 
 
 def seq_of(raw: bytes) -> int:

@@ -15,7 +15,7 @@ from net.dht.messages import Code
 from net.dht.runner import Runner
 from net.dht.storage import RecordStore
 from net.dht.value_operations import Get, Put
-from net.dht.value_records import Value
+from net.dht.value_records import Value, check_salt, check_seq
 
 
 class ValueService:
@@ -49,6 +49,8 @@ class ValueService:
         keep: bool,
     ) -> Put:
         """Sign a value and return the operation that has it held."""
+        if cas is not None:
+            check_seq(cas)
         owner = key_pair or self._key_pair
         value = self._kept.sign(owner, content, salt, seq, unix)
         put = self._put(value, cas, now)
@@ -56,13 +58,14 @@ class ValueService:
             if known is not None:
                 put.newest.adopt(known, unix)
         if keep and not put.obstacle:
-            self._kept.keep(owner, value, now)
+            self._kept.keep(owner, value, now, cas)
         return put
 
     def get(
         self, public_key: bytes, salt: bytes, now: float, unix: float
     ) -> tuple[Get, Value | None]:
         """Return the operation that looks for a value, and the one that is held here."""
+        check_salt(salt)
         topic = value_topic(public_key, salt)
         get = Get(self._sender, self._runner.query(topic, now))
         held = self._held(topic, unix)
@@ -81,7 +84,7 @@ class ValueService:
 
     def due(self, now: float, unix: float) -> list[Put]:
         """Return the operations that have values held anew."""
-        return [self._put(value, None, now) for value in self._kept.due(now, unix)]
+        return [self._put(value, cas, now) for value, cas in self._kept.due(now, unix)]
 
     def _held(self, topic: bytes, unix: float) -> Value | None:
         return next(iter(self._store.sample(topic, unix, 1, self._rng)), None)

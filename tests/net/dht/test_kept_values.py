@@ -42,10 +42,10 @@ def test_what_is_held_is_renewed_as_it_was_and_what_is_not_is_tried_again(
 ) -> None:
     value = sign(kept)
     kept.held(value, 0, refused=False, now=0.0)
-    (again,) = kept.due(RETRY_VALUE_AFTER, UNIX)
+    ((again, _),) = kept.due(RETRY_VALUE_AFTER, UNIX)
     kept.held(again, 8, refused=False, now=RETRY_VALUE_AFTER)
     assert kept.due(0.9 * RENEW_VALUE_AFTER, UNIX) == []
-    (renewed,) = kept.due(RENEW_VALUE_AFTER + RETRY_VALUE_AFTER, UNIX + 100)
+    ((renewed, _),) = kept.due(RENEW_VALUE_AFTER + RETRY_VALUE_AFTER, UNIX + 100)
     assert renewed.renews(value)
     assert renewed.expiry == int(UNIX) + 100 + VALUE_LIFETIME
     assert VALUE_LIFETIME > 2 * (RENEW_VALUE_AFTER + RETRY_VALUE_AFTER)
@@ -56,9 +56,19 @@ def test_what_nobody_holds_or_everything_is_held_anew_at_once(kept: KeptValues) 
     kept.held(held, 8, refused=False, now=0.0)
     kept.held(lonely, 0, refused=False, now=0.0)
     kept.hurry(1.0)
-    assert [value.salt for value in kept.due(1.0, UNIX)] == [b"1"]
+    assert [value.salt for value, _ in kept.due(1.0, UNIX)] == [b"1"]
     kept.hurry(2.0, held_too=True)
     assert len(kept.due(2.0, UNIX)) == 2
+
+
+def test_what_it_is_to_replace_counts_until_somebody_holds_it(kept: KeptValues) -> None:
+    value = kept.sign(KEY, b"v", b"", 9, UNIX)
+    kept.keep(KEY, value, 0.0, cas=7)
+    assert [cas for _, cas in kept.due(RETRY_VALUE_AFTER, UNIX)] == [7]
+    kept.held(value, 0, refused=False, now=0.0)
+    assert [cas for _, cas in kept.due(RETRY_VALUE_AFTER, UNIX)] == [7]
+    kept.held(value, 1, refused=False, now=0.0)
+    assert [cas for _, cas in kept.due(RENEW_VALUE_AFTER, UNIX)] == [None]
 
 
 def test_what_is_older_than_what_others_hold_or_not_to_be_kept_is_not_renewed(
@@ -88,7 +98,7 @@ def test_the_end_of_an_older_one_says_nothing(kept: KeptValues) -> None:
     newer = sign(kept, b"2")
     kept.held(older, 0, refused=True, now=0.0)
     kept.held(kept.sign(KEY, b"3", b"", newer.seq, UNIX), 0, refused=True, now=0.0)
-    (due,) = kept.due(1e9, UNIX)
+    ((due, _),) = kept.due(1e9, UNIX)
     assert due.value == newer.value
 
 

@@ -147,6 +147,19 @@ def test_what_was_put_alone_is_held_by_the_first_who_comes() -> None:
     assert len(other[0]._responder.values) == 1
 
 
+def test_a_put_that_was_given_up_replaces_nothing_but_what_it_was_to() -> None:
+    network = Network(11)
+    nodes = network.build(12)
+    key = network.key_pair()
+    put(network, nodes[4], b"8", key_pair=key, seq=8)
+    core, address = nodes[3]
+    core.cancel(core.put(b"9", network.now, key_pair=key, seq=9, cas=7), network.now)
+    network.pump(address)
+    network.run(network.now + 2 * RENEW_VALUE_AFTER)
+    assert get(network, nodes[7], key.public_key) == [b"8"]
+    assert len(core._values._kept) == 0
+
+
 def test_who_was_overtaken_elsewhere_stops_renewing() -> None:
     network = Network(4)
     nodes = network.build(12)

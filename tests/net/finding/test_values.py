@@ -65,11 +65,14 @@ async def test_misuse_names_value_and_limit(pair: tuple[Node, Node]) -> None:
         ({"value": bytes(513)}, "at most 512 bytes, not 513"),
         ({"value": b"", "salt": bytes(33)}, "at most 32 bytes, not 33"),
         ({"value": b"", "seq": -1}, r"lies in 0\.\.2\*\*63-1, not -1"),
+        ({"value": b"", "cas": 1 << 63}, r"lies in 0\.\.2\*\*63-1, not 9223372036854775808"),
     ):
         with pytest.raises(ValueError, match=limit):
             await node.put(**options)
     with pytest.raises(ValueError, match="32 bytes, not 3"):
         await node.get(b"key")
+    with pytest.raises(ValueError, match="at most 32 bytes, not 33"):
+        await node.get(node.public_key, salt=bytes(33))
     await other.close()
     with pytest.raises(ClosedError):
         other.get(node.public_key)
