@@ -156,8 +156,7 @@ class DhtCore:
         """Do what is due by `now`."""
         for call in self._exchange.expire(now):
             self._lost(call, now)
-        for number in self._runner.schedule.numbers():
-            self._runner.advance(number, now)
+        self._runner.handle_timeout(now)
         for contact in self._announcer.pings(now, behind_router=self._exchange.hidden):
             self._acquaintance.ping(contact, now)
         if now >= self._upkeep:

@@ -64,32 +64,48 @@ class Runner:
         self.schedule.remove(number)
         self.resume(now)
 
-    def resume(self, now: float) -> None:
-        """Begin what waits and may run."""
-        while (ready := self.schedule.start(alone=not len(self._table))) is not None:
-            number, operation = ready
-            operation.query.start(self._table.near(operation.target))
-            self._give_way(now)
-            self.advance(number, now)
-        self._give_way(now)
+    def handle_timeout(self, now: float) -> None:
+        """Have all that run send what is due by `now`."""
+        for number in self.schedule.numbers():
+            self._step(number, now)
+        self.resume(now)
 
-    def _give_way(self, now: float) -> None:
-        """Have exploring rest while others run, and go on when they are over."""
+    def advance(self, number: int, now: float) -> None:
+        """Have an operation go on; another may have its place if it is over, or rests."""
+        self._step(number, now)
+        self.resume(now)
+
+    def resume(self, now: float) -> None:
+        """Begin what waits and may run, and have exploring go on if nothing else runs."""
+        going_on = True
+        while going_on:
+            while (ready := self.schedule.start(alone=not len(self._table))) is not None:
+                number, operation = ready
+                operation.query.start(self._table.near(operation.target))
+                self._give_way(now)
+                self._step(number, now)
+            going_on = self._give_way(now)
+
+    def _give_way(self, now: float) -> bool:
+        """Have exploring rest while others run, or go on; tells whether any has gone on."""
         busy = any(not isinstance(operation, Explore) for operation in self.schedule)
+        gone_on = False
         for number in self.schedule.numbers():
             operation = self.schedule.get(number)
             if isinstance(operation, Explore):
                 rested, operation.resting = operation.resting, busy and operation.gives_way(now)
                 if rested and not operation.resting:
-                    self.advance(number, now)
+                    gone_on = True
+                    self._step(number, now)
+        return gone_on
 
-    def advance(self, number: int, now: float) -> None:
-        """Send what an operation wants to send; conclude it if it is done and does not rest."""
+    def _step(self, number: int, now: float) -> None:
+        """Send what an operation wants to send; conclude it if it is done and does not rest.
+
+        Begins no other: of a long line that all end at once each would stand on the one before.
+        """
         operation = self.schedule.get(number)
-        if operation is None:
-            return
-        if operation.resting:
-            self.resume(now)  # somebody may have its place
+        if operation is None or operation.resting:
             return
         for address, contact, arguments in operation.requests(now):
             timeout = INTRODUCE_TIMEOUT if isinstance(arguments, Introduce | Introduced) else None
@@ -99,4 +115,3 @@ class Runner:
             for suspect in [*operation.query.liars(), *operation.query.silent()]:
                 self._suspects.add(suspect.address, now)
             self._concluded(number, operation, now)
-            self.resume(now)

@@ -44,8 +44,7 @@ class Schedule:
 
         `alone` says that nobody is known: a search would find nobody, but who joins soon will.
         """
-        busy = sum(not operation.resting for operation in self)
-        if not self._queue or busy >= MAX_OPERATIONS:
+        if not self._queue or sum(not one.resting for one in self) >= MAX_OPERATIONS:
             return None
         if alone and not isinstance(self._queue[0][1], Join) and self.has(Join):
             return None

@@ -9,7 +9,7 @@ import pytest
 
 from net.dht.exchange import Exchange
 from net.dht.messages import Contact
-from net.dht.operations import GIVE_WAY, Explore, Operation, Search
+from net.dht.operations import GIVE_WAY, Explore, Join, Operation, Search
 from net.dht.query import WIDTH
 from net.dht.routing import Table
 from net.dht.runner import Runner
@@ -132,6 +132,31 @@ def test_exploring_gives_way_for_some_seconds_only(world: World) -> None:
     assert world.exchange.datagrams_to_send() == []
     world.runner.advance(number, GIVE_WAY)
     assert len(world.exchange.datagrams_to_send()) == WIDTH
+
+
+MANY = 1500
+"""More than Python lets calls stand on one another."""
+
+
+def test_many_that_wait_for_a_network_that_is_not_there_end_one_after_another() -> None:
+    world = World(0)
+    join = world.runner.begin(Join(ME, world.runner.query(ME, 0.0), [address_of(9)]), 0.0)
+    waiting = [world.search() for _ in range(MANY)]
+    assert world.over == []
+    world.runner.cancel(join, 0.0)
+    assert [number for number, _ in world.over] == waiting
+
+
+def test_many_that_rest_before_their_turn_take_no_place(world: World) -> None:
+    busy = [world.search() for _ in range(MAX_OPERATIONS)]
+    for _ in range(MANY):
+        search = Search(ME, world.runner.query(TARGET, 0.0))
+        search.resting = True
+        world.runner.begin(search, 0.0)
+    last = world.search()
+    world.runner.cancel(busy[0], 0.0)
+    asked = [n for n in world.runner.schedule.numbers() if n in (*busy, last)]
+    assert asked == [*busy[1:], last]
 
 
 def test_one_that_is_cancelled_concludes_nothing(world: World) -> None:
