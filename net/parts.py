@@ -96,13 +96,17 @@ class Parts:
 
     async def receive(self, stream: SecureStream) -> None:
         """Have a stream that was let in dealt with, until it is over or somebody else's."""
-        upgrades = self.reach.upgrades
-        upgrades.add(stream)
         if stream.protocol == MOVING:
-            await upgrades.accept(stream)
+            await self.reach.upgrades.accept(stream)
         elif stream.protocol == CROSSING:
             self.reception.arrived(await self.reach.crossings.cross(stream))
-        elif stream.protocol == CHANNELS:
+        else:
+            self.reach.upgrades.add(stream)
+            await self._serve(stream)
+
+    async def _serve(self, stream: SecureStream) -> None:
+        """Deal with a stream that is there for its own sake."""
+        if stream.protocol == CHANNELS:
             self.feeds.connected(stream)
         elif stream.protocol == RELAYS:
             service = self.relaying.service

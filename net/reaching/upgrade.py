@@ -88,8 +88,8 @@ class Upgrades:
         try:
             while may_improve(stream):
                 await asyncio.wait({over}, timeout=next(pauses))
-                if over.done() or stream.is_closing():
-                    return
+                if over.done() or stream.is_closing() or not may_improve(stream):
+                    return  # it is over, or the other end has moved it meanwhile
                 if await self._improve(stream, peer, topic):
                     pauses = self._growing_pauses()
         finally:

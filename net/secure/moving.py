@@ -56,7 +56,8 @@ class Moves:
 
     def expects(self, public_key: bytes) -> bool:
         """Tell whether there is a stream that the owner of that key may move."""
-        return any(stream.remote_key == public_key for stream in self._streams.values())
+        streams = self._streams.values()
+        return any(stream.remote_key == public_key and stream.may_move for stream in streams)
 
     async def move(self, stream: SecureStream, onto: SecureStream) -> None:
         """Have a stream go on over another one to the same peer, which is used up.

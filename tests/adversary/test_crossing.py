@@ -108,6 +108,18 @@ async def test_who_has_no_stream_is_not_heard(peer: Peer) -> None:
         await peer.stream(PROTOCOL, KeyPair.generate())
 
 
+async def test_a_proposal_is_no_reason_for_another(peer: Peer) -> None:
+    """Who is not let in any more, and has no stream left, cannot stay by proposing."""
+    stream = await peer.stream(STREAMS)
+    assert await works(stream)
+    proposal = await peer.stream(PROTOCOL)
+    assert len(await proposal.readexactly(PORTS_SIZE)) == PORTS_SIZE
+    stream.close()
+    await stream.wait_closed()
+    with pytest.raises(NetError):
+        await peer.stream(PROTOCOL)
+
+
 async def test_only_the_host_that_speaks_is_connected_to(peer: Peer) -> None:
     stream = await peer.stream(STREAMS)
     assert await works(stream)

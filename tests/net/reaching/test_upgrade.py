@@ -9,7 +9,7 @@ from net.carriers.held import HeldCarrier
 from net.discovery import PeerAddress
 from net.errors import ConnectError
 from net.reaching.upgrade import PAUSES, Upgrades, is_relayed, may_improve
-from net.secure.moving import PROTOCOL
+from net.secure.moving import PROTOCOL, Moves
 from net.secure.opening import accept_stream, open_stream
 from net.secure.stream import SecureStream
 from tests.reference.relays import RelayBed, streams_between, until
@@ -160,6 +160,25 @@ async def test_nothing_is_looked_for_when_the_stream_is_over() -> None:
     await until(lambda: not side.opener._tasks)
     await side.close()
     bed.close()
+
+
+async def test_a_stream_that_the_other_end_has_moved_stays_there() -> None:
+    side = Side()
+    side.opener = Upgrades(side.direct, side.beside, pauses=(0.5,))
+    ours, theirs = await by_quic("quic")
+    side.opener.watch(ours, PEER, TOPIC)
+    (search,) = side.opener._tasks
+    near, far = memory_pair()
+    onto, here = await asyncio.gather(
+        open_stream(near, BOB, ALICE.public_key, protocol=PROTOCOL), accept_stream(far, ALICE)
+    )
+    side.tasks.append(asyncio.ensure_future(side.opener.accept(here)))
+    await Moves().move(theirs, onto)
+    await search
+    assert (side.attempts, may_improve(ours), ours.is_closing()) == (0, False, False)
+    for stream in (ours, theirs):
+        stream.abort()
+    await side.close()
 
 
 async def test_direct_streams_are_left_alone() -> None:
