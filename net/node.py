@@ -143,9 +143,15 @@ class Node(Lifetime):
         """Listen and join the network; raises `ListenError`.
 
         A network that cannot be reached now is tried again; meanwhile what is here works.
+        Raises `RuntimeError` on an event loop that is not asyncio's own.
         """
         if self._started:
             raise RuntimeError("the node was started before")
+        loop = type(asyncio.get_running_loop())
+        if not issubclass(loop, asyncio.SelectorEventLoop):  # measured: docs/adr/0017
+            name = f"{loop.__module__}.{loop.__qualname__}"
+            problem = f"a node runs on asyncio's SelectorEventLoop, not on {name}"
+            raise RuntimeError(problem)  # noqa: TRY004 - nothing that was passed is of a wrong type
         self._started = True
         reception = Reception(
             self._key_pair,

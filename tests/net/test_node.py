@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from feedlog import KeyPair, Store, decode_id
 from net.errors import ClosedError, ConnectError, DeadlineError, ListenError, NotFound
@@ -342,3 +343,11 @@ class TestLimits:
     async def test_a_limit_is_positive(self) -> None:
         with pytest.raises(ValueError, match="limit"):
             Node(Store.memory(), upload_limit=0)
+
+
+def test_another_event_loop_is_refused(store: Store) -> None:
+    with (
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        pytest.raises(RuntimeError, match=r"SelectorEventLoop, not on uvloop\.Loop"),
+    ):
+        runner.run(Node(store, host="127.0.0.1").start())
