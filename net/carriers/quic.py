@@ -241,12 +241,19 @@ class QuicPort:
         self._watch = self._loop.call_later(WATCH_EVERY, self._look_around)
         for link in self._carriers:
             before = self._sources[link]
-            source = self._sources[link] = source_host(link.path.address)
+            source = self._sources[link] = self._source(link)
             if source != before and source is not None:
                 self._leave_lane(link)  # which is tied to the old address
                 self._take_lane(link)
                 link.nudge(self._loop.time())
                 self.touch_soon(link)
+
+    def _source(self, link: QuicLink) -> str | None:
+        """Return from which address we reach a peer: as before where nothing can be asked."""
+        try:
+            return source_host(link.path.address)
+        except OSError:
+            return self._sources.get(link)
 
     def _pump(self) -> None:
         """Tell what has happened, send what is to be sent, and set the alarm."""
@@ -334,7 +341,7 @@ class QuicPort:
 
     def _opened(self, link: QuicLink) -> None:
         carrier = self._carriers[link] = QuicCarrier(self, link)
-        self._sources[link] = source_host(link.path.address)
+        self._sources[link] = self._source(link)
         self._take_lane(link)
         if not link.client:
             carrier.binding = self._binding

@@ -265,7 +265,8 @@ class UdpSocket:
 def source_host(target: Address) -> str | None:
     """Return the local address from which a target would be reached, None without a route.
 
-    Connecting a UDP socket sends nothing; it asks the system for its route.
+    Connecting a UDP socket sends nothing; it asks the system for its route. Raises `OSError`
+    where this process has no file left to ask with, which says nothing about the route.
     """
     version = family(target)
     with socket.socket(

@@ -7,6 +7,7 @@ event loop's clock, and one queue for each running operation.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -43,6 +44,7 @@ as the nodes themselves are asked again."""
 BEYOND: tuple[Address, ...] = (("192.0.2.1", 9), ("2001:db8::1", 9))
 """Addresses of no host (RFC 5737, RFC 3849): the route to them is the route to everywhere."""
 
+log = logging.getLogger(__name__)
 
 OnIntroduction = Callable[[bytes], Awaitable[bytes | None]]
 """Answers a message that somebody has had passed on to us; None is silence."""
@@ -84,6 +86,8 @@ class DhtNode(Lifetime):
         self._answering: set[asyncio.Task[None]] = set()
         self._naming: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._routes: list[str] = []
+        """The hosts from which packets to the contacts left when it could last be seen."""
         self._started = self._closed = False
         now = self._loop.time()
         self._core = DhtCore(
@@ -318,8 +322,14 @@ class DhtNode(Lifetime):
         if all(host not in ("0.0.0.0", "::") for host in bound):  # noqa: S104 - compared, not bound
             return bound
         targets = [entry.contact.address for entry in self._core.table][:16]
-        routes = [source_host(target) for target in [*targets, *BEYOND] if self._reaches(target)]
-        return [host for host in routes if host is not None]
+        targets += BEYOND
+        try:
+            routes = [source_host(target) for target in targets if self._reaches(target)]
+        except OSError as error:  # no file left to ask with: we are where we were
+            log.debug("= no look at the routes of this machine: %s", error)
+        else:
+            self._routes = [host for host in routes if host is not None]
+        return list(self._routes)
 
     def _now(self) -> float:
         if self._closed or not self._started:

@@ -98,7 +98,10 @@ class MulticastSocket:
             self._join(0)
             self._joined[0] = self.host
             return True
-        present = dict(socket.if_nameindex())
+        try:
+            present = dict(socket.if_nameindex())
+        except OSError:
+            return False  # this process has no file left to ask the system with
         for index in [i for i, name in self._joined.items() if present.get(i) != name]:
             del self._joined[index]  # the system has left the group with the interface
         fresh = {i: name for i, name in present.items() if i not in self._joined}

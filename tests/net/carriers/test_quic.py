@@ -14,6 +14,7 @@ from net.carriers.segments import SegmentingSocket
 from net.carriers.udp import UdpSocket
 from net.errors import ClosedError, ConnectError
 from net.secure.opening import accept_stream, open_stream
+from tests.reference.files import no_file_left
 from tests.reference.receivers import Recording
 from tests.reference.wire import ALICE, BOB
 
@@ -40,6 +41,16 @@ async def hosts() -> AsyncIterator[list[Host]]:
     yield made
     for host in made:
         host.close()
+
+
+async def test_a_connection_needs_no_file(hosts: list[Host]) -> None:
+    near, far, _ = hosts
+    with no_file_left():
+        ours = await near.port.connect(far.address)
+        theirs = await far.arrived.get()
+        near.port._look_around()
+    for carrier in (ours, theirs):
+        carrier.abort()
 
 
 class Router:

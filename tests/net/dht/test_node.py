@@ -22,6 +22,7 @@ from net.discovery import Introducer, PeerAddress
 from net.errors import ClosedError, DeadlineError, NetError, NotFound, RefusedError
 from net.finding.contacts import KeptContacts
 from net.punch.classify import NatClass, NatReport
+from tests.reference.files import no_file_left
 
 StartNode = Callable[..., Awaitable[DhtNode]]
 
@@ -42,6 +43,25 @@ async def test_a_node_alone_keeps_what_it_announces_for_those_who_come(
     other = await start_node([alone.address])
     (peer,) = await everything(other, TOPIC)
     assert peer.addresses == (HERE,)
+
+
+async def test_without_a_file_to_look_with_it_is_where_it_was() -> None:
+    """Else it would be announced at no host of its own, and answers would be lost on their way."""
+    async with DhtNode(KeyPair.generate(), await UdpSocket.open("0.0.0.0")) as first:
+        other = DhtNode(
+            KeyPair.generate(),
+            await UdpSocket.open("0.0.0.0"),
+            bootstrap=[first.address],
+        )
+        other.listen()
+        before = other.hosts()
+        with no_file_left():
+            assert await other.join() == 1
+            assert other.hosts()[: len(before)] == before
+            assert other.nat.public is not None
+        await other.close()
+        other._udp.close()
+    first._udp.close()
 
 
 async def test_looking_at_once_leaves_one_alarm(start_node: StartNode) -> None:

@@ -12,6 +12,7 @@ import pytest
 from net.errors import ListenError
 from net.lan.hashing import groups, network_key
 from net.lan.links import MulticastSocket, open_sockets
+from tests.reference.files import no_file_left
 from tests.reference.interfaces import Interface
 
 
@@ -32,6 +33,15 @@ def test_processes_share_the_port() -> None:
     finally:
         one.close()
         two.close()
+
+
+def test_who_cannot_ask_for_the_interfaces_keeps_those_he_has() -> None:
+    sock = MulticastSocket("0.0.0.0", groups(network_key(os.urandom(8)))[0])
+    before = sock.interfaces
+    with no_file_left():
+        assert not sock.refresh()
+    assert sock.interfaces == before
+    sock.close()
 
 
 def test_all_interfaces_include_loopback() -> None:

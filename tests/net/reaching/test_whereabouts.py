@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import resource
 
 import pytest
 
 from net.reaching.whereabouts import Whereabouts, is_here
+from tests.reference.files import no_file_left
 from tests.reference.interfaces import Interface
 
 
@@ -45,16 +44,10 @@ async def test_only_what_comes_is_told(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_who_cannot_look_has_no_news() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     looking = Whereabouts(lambda: ["203.0.113.254"], lambda: None)
     looking._here = {"203.0.113.254"}
-    lowest = os.dup(0)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))  # there is no other file to have
+    with no_file_left():
         assert looking._look() == {"203.0.113.254"}
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        os.close(lowest)
     assert looking._look() == set()
 
 
