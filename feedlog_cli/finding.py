@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from feedlog import KeyPair
-from feedlog_cli.errors import CommandError
+from feedlog_cli.errors import CommandError, UsageError
 from feedlog_cli.places import check_addresses
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class Finding:
     """Where a command asks for peers, besides on the local network."""
 
     bootstrap: Sequence[str]
-    mainline: type[MainlineDiscovery] | None
-    mainline_nodes: Sequence[str]
+    mainline: type[MainlineDiscovery] | None = None
+    mainline_nodes: Sequence[str] = ()
     """Those to begin with in a private network; with none it is the public one."""
 
     @property
@@ -61,8 +61,16 @@ class Finding:
 
 def choose(bootstrap: list[str] | None, *, mainline: bool) -> Finding:
     """Return what the options of a command ask for; raises `CommandError`."""
-    nodes = check_addresses(os.environ.get(NODES, "").split())
-    return Finding(check_addresses(bootstrap), load_mainline() if mainline else None, nodes)
+    addresses = check_addresses(bootstrap)
+    return Finding(addresses, load_mainline(), mainline_nodes()) if mainline else Finding(addresses)
+
+
+def mainline_nodes() -> list[str]:
+    """Return the nodes that the variable names; raises `UsageError`, which names it."""
+    try:
+        return check_addresses(os.environ.get(NODES, "").split())
+    except UsageError as error:
+        raise UsageError(f"{NODES}: {error}") from None
 
 
 def load_mainline() -> type[MainlineDiscovery]:

@@ -62,8 +62,9 @@ def test_addresses_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="an address is host:port"):
         choose(["nowhere"], mainline=False)
     monkeypatch.setenv(NODES, "127.0.0.1:1 nowhere")
-    with pytest.raises(UsageError, match="an address is host:port"):
+    with pytest.raises(UsageError, match=f"^{NODES}: an address is host:port"):
         choose(None, mainline=True)
+    assert not choose(None, mainline=False).goes_out  # it is not asked for
 
 
 def test_a_missing_libtorrent_is_named_with_what_brings_it(
