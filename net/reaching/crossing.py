@@ -1,6 +1,7 @@
 """TCP beside QUIC: the two ends of a QUIC connection open a TCP connection at once.
 
-    carrier = await crossings.cross(stream)      # both ends, of one stream of PROTOCOL by QUIC
+    async with crossings.turn(public_key):       # the end that proposes it, to this peer
+        carrier = await crossings.cross(stream)  # both ends, of a stream of PROTOCOL by QUIC
 
 Each end takes a free TCP port and says which; and at which port it is bound for UDP. Who sees
 the other at that very UDP port knows that no router between them has changed it. Routers
@@ -9,14 +10,16 @@ expected, on the host that has just been spoken with, and connected to while it 
 Where the guess is wrong nothing comes of it but a few lost packets.
 
 Invariant: a peer has us connect to no host but its own, once at a time and REST seconds apart;
-at most MAX_CROSSINGS attempts run.
+at most MAX_CROSSINGS attempts of others run, and as many of ours.
 Must not know why, or what runs over the connection. Specified in docs/spec/punch.md, section 8.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
 
 from feedlog.errors import DecodeError
 from net.addresses import Address, family
@@ -38,7 +41,8 @@ other one is sent. SYNs that cross make a connection, too, but both systems then
 of the round trip, and BBR believes the least: it sends a tenth of what it could for 10 s."""
 
 MAX_CROSSINGS = 32
-"""At a time; each takes a socket for some seconds. Others can be tried again later."""
+"""At a time, of those that we propose and of those that others do, whose number is theirs to
+choose; each takes a socket for some seconds. Others can be tried again later."""
 
 REST = 1.0
 """Seconds after an attempt in which there is none with the same peer: 16 SYNs a second at most."""
@@ -51,6 +55,17 @@ class Crossings:
         self._own = {family(address): address for address in bound}
         self._tried: set[tuple[bytes, bool]] = set()
         """With whom it is being tried, or has been a moment ago, and whether we proposed it."""
+        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, public_key: bytes) -> AsyncIterator[None]:
+        """Wait until a peer can be proposed something, for a stream beside others to it."""
+        turn = self._turns.setdefault(public_key, asyncio.Lock())
+        await turn.acquire()
+        try:
+            yield
+        finally:
+            asyncio.get_running_loop().call_later(REST, turn.release)
 
     async def cross(self, stream: SecureStream) -> Carrier:
         """Connect to the other end of a stream while it connects to us; the stream is used up.
@@ -59,7 +74,8 @@ class Crossings:
         """
         attempt = stream.remote_key, stream.initiator
         try:
-            if attempt in self._tried or len(self._tried) >= MAX_CROSSINGS:
+            alike = sum(proposed == stream.initiator for _, proposed in self._tried)
+            if attempt in self._tried or alike >= MAX_CROSSINGS:
                 raise ConnectError(f"tcp is being tried with this peer, or {MAX_CROSSINGS} others")
             self._tried.add(attempt)
             try:

@@ -24,14 +24,14 @@ from net.addresses import Address, reach
 from net.carriers.base import Carrier
 from net.carriers.ports import Ports
 from net.discovery import Introducer, PeerAddress
-from net.errors import ConnectError, DeadlineError, NotFound, PunchError
+from net.errors import ClosedError, ConnectError, DeadlineError, NotFound, PunchError
 from net.punch.classify import NatReport
 from net.punch.puncher import PUNCH_TIME, Reason
 from net.reaching.crossing import PROTOCOL as CROSSES
 from net.reaching.crossing import Crossings
 from net.reaching.dial import Attempt, Way, dial, ways_to
 from net.reaching.rendezvous import Rendezvous
-from net.reaching.upgrade import Upgrades
+from net.reaching.upgrade import Upgrades, is_by_quic
 from net.secure.moving import PROTOCOL as MOVES
 from net.secure.opening import open_stream
 from net.secure.stream import SecureStream
@@ -110,10 +110,13 @@ class Reach:
 
     async def _beside(self, stream: SecureStream) -> SecureStream:
         """Reach the peer of a stream by QUIC over TCP, too, so that it can move there."""
-        assert stream.address is not None, "QUIC has one"
-        agreeing = await self._ports.quic.connect(stream.address)
         opened = partial(open_stream, key_pair=self._key_pair, remote_key=stream.remote_key)
-        tcp = await self.crossings.cross(await opened(agreeing, protocol=CROSSES))
+        async with self.crossings.turn(stream.remote_key):
+            if stream.is_closing() or not is_by_quic(stream):
+                raise ClosedError("the stream has ended or moved before its turn came")
+            assert stream.address is not None, "QUIC has one"
+            agreeing = await self._ports.quic.connect(stream.address)
+            tcp = await self.crossings.cross(await opened(agreeing, protocol=CROSSES))
         return await opened(tcp, protocol=MOVES)
 
     def ladder(self, peer: PeerAddress, topic: bytes) -> list[Way]:

@@ -117,8 +117,12 @@ class Upgrades:
 
 def may_improve(stream: SecureStream) -> bool:
     """Tell whether there may be a better way for a stream that is not just a way itself."""
-    by_quic = stream.description.startswith(("quic ", "punched quic "))
-    return stream.protocol != PROTOCOL and (by_quic or is_relayed(stream))
+    return stream.protocol != PROTOCOL and (is_by_quic(stream) or is_relayed(stream))
+
+
+def is_by_quic(stream: SecureStream) -> bool:
+    """Tell whether a stream runs by QUIC now."""
+    return stream.description.startswith(("quic ", "punched quic "))
 
 
 def is_relayed(stream: SecureStream) -> bool:

@@ -136,6 +136,18 @@ class Member:
         assert expected == len(sent)
         return 8 * 8192 * expected
 
+    async def several(self, key: str, count: int, seconds: float) -> list[str]:
+        """Open streams beside the one that there is; return the ways that all go in the end."""
+        connects = (self.nodes[0].connect(bytes.fromhex(key)) for _ in range(count))
+        streams = await asyncio.gather(*connects)
+        async with asyncio.timeout(seconds):
+            while not all("tcp" in one.description for one in streams):  # noqa: ASYNC110 - untold
+                await asyncio.sleep(0.1)
+        ways = [stream.description for stream in streams]
+        for stream in streams:
+            stream.abort()
+        return ways
+
     async def improve(self) -> str:
         assert self.stream is not None
         assert self.nodes[0]._parts is not None

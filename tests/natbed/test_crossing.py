@@ -38,6 +38,14 @@ def test_a_stream_moves_to_tcp_while_bytes_flow(members: Members, near: str, far
     assert reader.ask("talk after", 0.0, 20.0)
 
 
+def test_streams_to_one_peer_move_one_after_another(members: Members) -> None:
+    key = members.listen(members.place(2, "cone"))
+    reader = members.place(1, "cone")
+    members.start(reader)
+    ways = reader.ask("several", key, 6, 30.0)
+    assert [way.startswith("punched tcp 203.0.113.2:") for way in ways] == [True] * 6, ways
+
+
 def test_a_feed_is_read_on_over_tcp(members: Members) -> None:
     writer, reader = members.place(2, "cone"), members.place(1, "cone")
     writer.tell("share", members.bootstrap, members.port(), IPV4)

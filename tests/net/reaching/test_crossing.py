@@ -154,8 +154,53 @@ async def test_one_at_a_time_with_each_peer_and_then_a_rest(
 
 
 async def test_so_many_at_a_time(ends: Ends) -> None:
-    ends.crossings._tried = {(bytes([n]), False) for n in range(MAX_CROSSINGS)}
+    ends.crossings._tried = {(bytes([n]), True) for n in range(MAX_CROSSINGS)}
     await ends.fails(ConnectError, f"or {MAX_CROSSINGS} others")
+
+
+async def test_what_strangers_propose_leaves_room_for_our_own(ends: Ends) -> None:
+    ends.crossings._tried = {(bytes([n]), False) for n in range(MAX_CROSSINGS)}
+    crossing = asyncio.ensure_future(ends.crossings.cross(ends.near))
+    await ends.tell(Ports(ends.far_udp, ends.tcp))
+    (await crossing).abort()
+    await until(lambda: ends.came)
+
+
+async def test_streams_to_one_peer_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("net.reaching.crossing.REST", 0.01)
+    crossings, order = Crossings([]), list[str]()
+
+    async def one(name: str, public_key: bytes) -> None:
+        async with crossings.turn(public_key):
+            order.append(f"{name} begins")
+            await asyncio.sleep(0)
+            order.append(f"{name} ends")
+
+    async with asyncio.TaskGroup() as group:
+        for name, key in (("1", ALICE), ("2", ALICE), ("3", ALICE), ("other", BOB)):
+            group.create_task(one(name, key.public_key))
+    assert order[:2] == ["1 begins", "other begins"]
+    assert [what for what in order if "other" not in what] == [
+        f"{name} {what}" for name in "123" for what in ("begins", "ends")
+    ]
+    await until(lambda: not crossings._turns)
+
+
+async def test_who_is_cancelled_in_the_line_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("net.reaching.crossing.REST", 0.0)
+    crossings = Crossings([])
+
+    async def one() -> None:
+        async with crossings.turn(ALICE.public_key):
+            await asyncio.Event().wait()
+
+    first, second = asyncio.create_task(one()), asyncio.create_task(one())
+    await asyncio.sleep(0)
+    for task in (second, first):
+        task.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)
+    async with crossings.turn(ALICE.public_key):
+        pass
 
 
 async def test_a_cancelled_attempt_leaves_nothing_open(ends: Ends) -> None:
