@@ -78,6 +78,8 @@ class Announcer:
             self._looking.clear()
             where = self._where()
             for topic in [topic for topic, said in self._topics.items() if _differ(said, where)]:
+                if topic not in self._topics:
+                    continue  # withdrawn while those before it were announced
                 try:
                     await self.announce(topic)
                 except NetError as error:

@@ -12,7 +12,7 @@ from net.discovery import PeerAddress
 from net.errors import RefusedError
 from net.finding.announcer import Announcer, Where
 
-TOPIC, FULL = b"t" * 20, b"f" * 20
+TOPIC, OTHER, FULL = b"t" * 20, b"o" * 20, b"f" * 20
 HOME: list[Address] = [("192.0.2.1", 4000)]
 AWAY: list[Address] = [("198.51.100.1", 4000)]
 
@@ -23,12 +23,15 @@ class Board:
     def __init__(self) -> None:
         self.posted: dict[bytes, tuple[Sequence[Address], Sequence[RelayAddress]]] = {}
         self.changed = asyncio.Event()
+        self.ready = asyncio.Event()
+        self.ready.set()
 
     async def announce(
         self, topic: bytes, addresses: Sequence[Address], relays: Sequence[RelayAddress] = ()
     ) -> int:
         if topic == FULL:
             raise RefusedError("full")
+        await self.ready.wait()
         self.posted[topic] = addresses, relays
         self.changed.set()
         return 1
@@ -77,3 +80,25 @@ async def test_announcements_move_with_us_and_are_withdrawn() -> None:
     await announcer.withdraw(bytes(20))
     await announcer.close()
     assert board.posted == {}
+
+
+async def test_what_is_withdrawn_while_others_are_announced_anew_stays_withdrawn() -> None:
+    where: Where = HOME, ()
+    board = Board()
+    announcer = Announcer(board, lambda: where)
+    announcer.start()
+    for topic in (TOPIC, OTHER):
+        await announcer.announce(topic)
+    where = AWAY, ()
+    board.ready.clear()
+    announcer.look()
+    while announcer._topics[TOPIC] != where:  # noqa: ASYNC110 - it is at the first
+        await asyncio.sleep(0)
+    await announcer.withdraw(OTHER)
+    board.changed.clear()
+    board.ready.set()
+    await board.changed.wait()
+    await asyncio.sleep(0)
+    assert board.posted == {TOPIC: (AWAY, ())}
+    assert announcer.topics == {TOPIC}
+    await announcer.close()
