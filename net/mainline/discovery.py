@@ -124,11 +124,10 @@ class MainlineDiscovery(Lifetime):
         waits = tuple(RelayAddress(key, canonical(address)) for key, address in relays)
         chosen = fitting([canonical(address) for address in addresses], waits)
         before = self._own.get(topic)
-        own = self._own[topic] = _Own(chosen, waits)
-        if before is not None:
-            own.slot = before.slot
-            await _end(before)
+        own = self._own[topic] = _Own(chosen, waits, slot=None if before is None else before.slot)
         own.task = asyncio.create_task(self._keep(topic, own))
+        if before is not None:
+            await _end(before)
         return 0
 
     async def unannounce(self, topic: bytes) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from feedlog import Store
@@ -64,6 +66,18 @@ async def test_a_peer_is_found_by_its_key(start_mainline: StartMainline) -> None
     while found[-1].addresses[0][1] != 5000:
         found = [peer async for peer in two.find(pair.public_key)]
     assert [peer async for peer in one.find(pair.public_key)] == []  # nobody looks for himself
+
+
+async def test_what_replaces_itself_while_it_is_replaced_is_published_once(
+    start_mainline: StartMainline,
+) -> None:
+    discovery = await start_mainline()
+    await discovery.announce(TOPIC, HERE)
+    others = [[("127.0.0.1", port)] for port in (5000, 5001)]
+    await asyncio.gather(*(discovery.announce(TOPIC, other) for other in others))
+    publishing = [own.task for own in discovery._own.values()]
+    ours = [task for task in asyncio.all_tasks() if "_keep" in repr(task.get_coro())]
+    assert ours == publishing
 
 
 async def test_vandals_hide_nobody_under_his_own_key(start_mainline: StartMainline) -> None:
