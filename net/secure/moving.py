@@ -87,7 +87,7 @@ class Moves:
     async def accept(self, onto: SecureStream) -> None:
         """Agree to what a peer proposes over a stream of PROTOCOL, or refuse.
 
-        Returns when that stream is over, or is another's line no more. Raises `NetError`.
+        Returns when that stream is over, or its line is the other one's. Raises `NetError`.
         """
         try:
             async with asyncio.timeout(AGREEMENT):

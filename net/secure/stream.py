@@ -237,8 +237,9 @@ class SecureStream:
         """Hand what was written to the carrier now, not at the end of this turn of the loop."""
         self._flush_due = False
         self._unflushed = 0
-        data = self._session.data_to_send()
-        if data and not self._closed.done():
+        if self._closed.done():
+            return  # what the session has to send may be another stream's
+        if data := self._session.data_to_send():
             self._carrier.write(data)
 
     # Ending.
@@ -283,7 +284,7 @@ class SecureStream:
             self._carrier.abort()
 
     async def wait_closed(self) -> None:
-        """Wait until the carrier is gone."""
+        """Wait until the carrier is gone, or another stream's."""
         await asyncio.shield(self._closed)
 
     async def __aenter__(self) -> Self:
@@ -420,8 +421,9 @@ class SecureStream:
 
     def surrender(self) -> Surrendered:
         """Give the line away; the stream itself is over."""
+        self.flush()
         self._closing = self._given = True
-        self._line.on_lost.append(partial(self._closed.set_result, None))
+        self._closed.set_result(None)
         early = self._reader.take(self._reader.size)
         return Surrendered(self._line, early, self._ended, self._writing_paused)
 

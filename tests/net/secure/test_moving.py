@@ -328,6 +328,18 @@ async def test_when_both_want_to_the_initiator_does() -> None:
     await ends.settle()
 
 
+async def test_what_the_new_stream_has_still_to_send_is_not_lost() -> None:
+    ends, onto = Ends(await secure(*memory_pair())), await secure(*memory_pair())
+    for before, after in zip(ends.streams, onto, strict=True):
+        before.expect_move(after)
+        after.write(b"over the new line, ")  # leaves at the end of this turn
+    ends.streams[0].go_on_over(onto[0])
+    ends.streams[0].write(b"and more")
+    onto[0].flush()
+    assert await ends.streams[1].readexactly(27) == b"over the new line, and more"
+    await ends.settle()
+
+
 async def test_only_one_move_at_a_time() -> None:
     ends = Ends(await secure(*memory_pair()))
     first, second = await secure(*memory_pair()), await secure(*memory_pair())
