@@ -56,14 +56,16 @@ class Crossings:
         self._tried: set[tuple[bytes, bool]] = set()
         """With whom it is being tried, or has been a moment ago, and whether we proposed it."""
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._proposing = asyncio.Semaphore(MAX_CROSSINGS)
 
     @asynccontextmanager
     async def turn(self, public_key: bytes) -> AsyncIterator[None]:
-        """Wait until a peer can be proposed something, for a stream beside others to it."""
+        """Wait until it can be proposed to a peer, also for other streams to it, or to others."""
         turn = self._turns.setdefault(public_key, asyncio.Lock())
         await turn.acquire()
         try:
-            yield
+            async with self._proposing:
+                yield
         finally:
             asyncio.get_running_loop().call_later(REST, turn.release)
 
@@ -74,8 +76,8 @@ class Crossings:
         """
         attempt = stream.remote_key, stream.initiator
         try:
-            alike = sum(proposed == stream.initiator for _, proposed in self._tried)
-            if attempt in self._tried or alike >= MAX_CROSSINGS:
+            asked = sum(not proposed for _, proposed in self._tried)
+            if attempt in self._tried or (not stream.initiator and asked >= MAX_CROSSINGS):
                 raise ConnectError(f"tcp is being tried with this peer, or {MAX_CROSSINGS} others")
             self._tried.add(attempt)
             try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -154,8 +154,19 @@ async def test_one_at_a_time_with_each_peer_and_then_a_rest(
 
 
 async def test_so_many_at_a_time(ends: Ends) -> None:
-    ends.crossings._tried = {(bytes([n]), True) for n in range(MAX_CROSSINGS)}
-    await ends.fails(ConnectError, f"or {MAX_CROSSINGS} others")
+    """Those of others are refused; ours wait."""
+    ends.crossings._tried = {(bytes([n]), False) for n in range(MAX_CROSSINGS)}
+    with pytest.raises(ConnectError, match=f"or {MAX_CROSSINGS} others"):
+        await ends.crossings.cross(ends.far)
+    async with AsyncExitStack() as stack:
+        for number in range(MAX_CROSSINGS):
+            await stack.enter_async_context(ends.crossings.turn(bytes([number])))
+        another = ends.crossings.turn(b"another")
+        waiting = asyncio.ensure_future(another.__aenter__())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await waiting
+    await another.__aexit__(None, None, None)
 
 
 async def test_what_strangers_propose_leaves_room_for_our_own(ends: Ends) -> None:
