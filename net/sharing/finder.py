@@ -4,8 +4,8 @@ First those who served it before, then those who announce it; again and again, s
 while there are none, and at once when the last one has left. Peers who turned out to be
 of use are noted in the store, so a restart finds them without asking anybody.
 
-Invariant: at most `MAX_PEERS` are sought, and searches are never closer than `FIRST_RETRY`
-seconds. Must not know what is said with a peer, or how one connects to it.
+Invariant: at most `MAX_PEERS` are sought, and met at a time; searches are never closer than
+`FIRST_RETRY` seconds. Must not know what is said with a peer, or how one connects to it.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Finder:
     async def _search(self) -> None:
         remote = self._remote
         remote.searches += 1
-        meetings: list[asyncio.Task[None]] = []
+        meetings: set[asyncio.Task[None]] = set()
         found = 0
         try:
             async with asyncio.TaskGroup() as group:
@@ -104,8 +104,13 @@ class Finder:
                         if peer.public_key == self._own_key:
                             continue
                         found += 1
-                        if len(self._swarm.keys) + len(meetings) < MAX_PEERS:
-                            meetings.append(group.create_task(self._meet(peer)))
+                        while meetings and len(self._swarm.keys) + len(meetings) >= MAX_PEERS:
+                            # Those who announced first may not be there, or never have been.
+                            first = asyncio.FIRST_COMPLETED
+                            _, meetings = await asyncio.wait(meetings, return_when=first)
+                        if len(self._swarm.keys) >= MAX_PEERS:
+                            break
+                        meetings.add(group.create_task(self._meet(peer)))
         except* NetError as errors:
             remote.attempts.append(f"the search failed: {errors.exceptions[0]}")
         if not found:

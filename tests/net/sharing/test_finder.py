@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
 from feedlog import KeyPair, Store
-from net.addresses import RelayAddress
+from net.addresses import RelayAddress, parse_address
 from net.discovery import PeerAddress
 from net.errors import DeadlineError
 from net.node import Node
 from net.sharing.finder import KNOWN, MAX_KNOWN, known_peers, note_peer
 from tests.net.conftest import StartNode
+from tests.reference.eavesdropper import Known
 
 RELAY = RelayAddress(bytes(32), ("192.0.2.7", 7))
 
@@ -70,6 +72,31 @@ async def test_searching_goes_on(start_node: StartNode) -> None:
     with pytest.raises(DeadlineError):
         await remote.get(0, timeout=1.5)
     assert remote.searches > 1
+
+
+class Crowd(Known):
+    """Finds those who are not there before the one who is."""
+
+    async def lookup(self, topic: bytes) -> AsyncGenerator[PeerAddress]:
+        for _ in range(3):
+            yield PeerAddress(KeyPair.generate().public_key, (("127.0.0.1", 9),))
+        async for peer in super().lookup(topic):
+            yield peer
+
+
+async def test_those_who_are_not_there_hide_nobody(
+    start_node: StartNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("net.sharing.finder.MAX_PEERS", 2)
+    store = Store.memory()
+    feed = store.feed("log")
+    feed.append(b"x")
+    writer = await start_node(store=store)
+    await writer.share(feed)
+    crowd = Crowd(writer.public_key, parse_address(writer.address))
+    remote = await (await start_node(discovery=crowd)).follow(feed.key)
+    assert await remote.get(0, timeout=30) == b"x"
+    assert remote.searches == 1
 
 
 async def test_a_node_does_not_find_itself(start_node: StartNode) -> None:
