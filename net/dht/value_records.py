@@ -34,6 +34,9 @@ MAX_SALT = 32
 MAX_VALUE = 512
 """Fits into an answer beside the ten nearest contacts, also IPv6 ones and sealed."""
 
+MAX_SEQ = 2**63 - 1
+"""What a request can name, and languages without unsigned integers can hold."""
+
 MAX_VALUE_RECORD = HEADER.size + MAX_SALT + MAX_VALUE + SIGNATURE_SIZE
 assert MAX_VALUE_RECORD == 660
 
@@ -99,7 +102,7 @@ def check_salt(salt: bytes) -> None:
 
 def check_seq(seq: int) -> None:
     """Raise `ValueError` for what is no seq."""
-    if not 0 <= seq < 1 << 63:
+    if not 0 <= seq <= MAX_SEQ:
         raise ValueError(f"a seq lies in 0..2**63-1, not {seq}")
 
 
@@ -119,6 +122,8 @@ def parse_value(raw: bytes) -> Value:
     if salt_size > MAX_SALT or size > MAX_VALUE:
         raise DecodeError("dht value", 49, f"{salt_size} bytes of salt, {size} of value")
     start, end = HEADER.size + salt_size, len(raw) - SIGNATURE_SIZE
+    if seq > MAX_SEQ:
+        raise DecodeError("dht value", 33, f"seq {seq}, more than {MAX_SEQ}")
     if start + size != end:
         raise DecodeError("dht value", end, f"{start + size} bytes are announced")
     if not verify(public_key, value_signable(raw[:end]), raw[end:]):

@@ -8,8 +8,15 @@ from hypothesis import strategies as st
 
 from feedlog.errors import DecodeError
 from feedlog.keys import KeyPair
-from net.dht.hashing import value_topic
-from net.dht.value_records import MAX_SALT, MAX_VALUE, MAX_VALUE_RECORD, parse_value, sign_value
+from net.dht.hashing import value_signable, value_topic
+from net.dht.value_records import (
+    HEADER,
+    MAX_SALT,
+    MAX_VALUE,
+    MAX_VALUE_RECORD,
+    parse_value,
+    sign_value,
+)
 
 KEY = KeyPair.from_seed(bytes(range(32)))
 
@@ -58,6 +65,18 @@ def test_limits() -> None:
     for seq in (-1, 2**63):
         with pytest.raises(ValueError, match=r"0\.\.2\*\*63-1"):
             sign_value(KEY, b"", salt=b"", seq=seq, expiry=2)
+
+
+def test_a_number_that_no_request_can_name_is_refused() -> None:
+    """Else an owner with other software could put what nobody can replace with a `cas`."""
+    for seq, good in ((2**63 - 1, True), (2**63, False), (2**64 - 1, False)):
+        body = HEADER.pack(1, KEY.public_key, seq, 2, 0, 0)
+        raw = body + KEY.sign(value_signable(body))
+        if good:
+            assert parse_value(raw).seq == seq
+        else:
+            with pytest.raises(DecodeError, match=f"seq {seq}, more than"):
+                parse_value(raw)
 
 
 def test_one_renews_another_when_it_says_the_same_for_longer() -> None:
