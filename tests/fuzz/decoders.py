@@ -22,11 +22,12 @@ from net.channels import Mux
 from net.channels import messages as frames
 from net.dht import messages as dht
 from net.dht.records import parse_announcement, sign_announcement
+from net.dht.value_records import parse_value, sign_value
 from net.errors import PeerError
 from net.lan import messages as lan
 from net.lan.hashing import seal
 from net.noise import DataReceived, NoiseSession
-from net.punch.messages import decode_offer
+from net.punch.messages import Ports, decode_offer, decode_ports, encode_ports
 from net.relay.messages import MessageReader, decode_message
 from net.replicate import messages as replicate
 from tests.reference.wire import ALICE, BOB, HANDSHAKE_HASH, noise_pair, pump_noise
@@ -143,6 +144,7 @@ def targets() -> dict[str, Target]:
         archive = Path(name, "archive").read_bytes()
     place = [("192.0.2.1", 4000)]
     note = sign_announcement(ALICE, bytes(20), place, seq=1, expiry=2_000_000_000).raw
+    kept = sign_value(ALICE, b"value", salt=b"salt", seq=1, expiry=2_000_000_000).raw
     hello = frames.encode_control(frames.Hello(1, 1))
     asked = frames.encode_control(frames.Open(0, bytes(32), "proto", bytes(32), 1 << 16))
     begun = NoiseSession(ALICE, initiator=True, remote_key=BOB.public_key).data_to_send()
@@ -162,8 +164,10 @@ def targets() -> dict[str, Target]:
         "records": Target(_records, (PeerError,)),
         "dht datagram": Target(_answer),
         "announcement": Target(parse_announcement, understood=(note,)),
+        "dht value": Target(parse_value, understood=(kept,)),
         "lan datagram": Target(_sealed),
         "punch offer": Target(decode_offer),
+        "punch ports": Target(decode_ports, understood=(encode_ports(Ports(4000, 4001)),)),
         "relay message": Target(decode_message),
         "relay stream": Target(_relay),
         "quic packet": Target(lambda data: (destination(data), first_flight(data)), ()),
