@@ -24,6 +24,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import cast
 
 from feedlog import flat_tree
 from feedlog.flat_tree import NodeIndex
@@ -160,7 +161,7 @@ def given_nodes(question: Question) -> list[NodeIndex]:
     at, end = (question.since, length) if question.signed else (0, 0)
     if question.hashes or question.anchors or (pairs and pairs[0][0] < at):
         return [index for step, index in plan(question) if step is Step.GIVEN]
-    nodes: list[NodeIndex] = []
+    nodes: list[int] = []  # a call of NodeIndex for each would cost as much as its arithmetic
     for start, stop in pairs:
         if start >= end:  # against a root that no range before needs
             _tile(nodes, at, end)
@@ -170,19 +171,19 @@ def given_nodes(question: Question) -> list[NodeIndex]:
         if not question.signed and stop > end:
             _, end = flat_tree.root_span(length, stop - 1)
     _tile(nodes, at, end)
-    return nodes
+    return cast("list[NodeIndex]", nodes)
 
 
-def _tile(nodes: list[NodeIndex], start: int, stop: int) -> None:
+def _tile(nodes: list[int], start: int, stop: int) -> None:
     """Add the largest perfect subtrees that lie side by side in the blocks [start, stop)."""
     width = start & -start
     while 0 < width <= stop - start:  # up, as far as places and room allow
-        nodes.append(NodeIndex(2 * start + width - 1))
+        nodes.append(2 * start + width - 1)
         start += width
         width = start & -start
     while start < stop:  # and down
         width = 1 << (stop - start).bit_length() - 1
-        nodes.append(NodeIndex(2 * start + width - 1))
+        nodes.append(2 * start + width - 1)
         start += width
 
 
