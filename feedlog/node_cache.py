@@ -20,8 +20,9 @@ from collections.abc import Callable
 from feedlog.flat_tree import NodeIndex
 from feedlog.merkle import TreeNode
 
-CAPACITY = 4096
-"""Nodes in one generation: both take some 2 MB of memory when they are full."""
+CAPACITY = 8192
+"""Nodes in one generation: both take some 4 MB of memory when they are full, and hold what it
+takes to prove some 3,000 scattered blocks again and again."""
 LARGEST_QUERY = 256
 """Nodes asked for at once; more are a bulk transfer, of which nothing is asked for twice."""
 
