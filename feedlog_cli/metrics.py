@@ -13,11 +13,10 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from feedlog_cli.errors import CommandError
 from net.addresses import Address, format_address
+from net.lifetime import Lifetime
 
 MAX_CLIENTS = 16
 MAX_REQUEST = 4096
@@ -51,7 +50,7 @@ def render(metrics: Sequence[Metric]) -> str:
     return "\n".join(lines) + "\n"
 
 
-class MetricsServer:
+class MetricsServer(Lifetime):
     """Serves what `collect` returns, as an async context manager."""
 
     def __init__(self, address: Address, collect: Callable[[], Sequence[Metric]]) -> None:
@@ -60,7 +59,7 @@ class MetricsServer:
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Self:
+    async def start(self) -> None:
         """Listen; raises `CommandError` where that is impossible."""
         try:
             self._server = await asyncio.start_server(
@@ -69,16 +68,11 @@ class MetricsServer:
         except OSError as error:
             where = format_address(self._address)
             raise CommandError(f"no metrics on {where}: {error.strerror or error}") from error
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self._server is not None, "set on entering"
-        self._server.close()
+    async def close(self) -> None:
+        """Answer nobody any more."""
+        if self._server is not None:
+            self._server.close()
         for client in self._clients:
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)

@@ -25,8 +25,8 @@ import socket
 from random import SystemRandom
 from typing import Self
 
-from net.addresses import Address, family, format_address
-from net.carriers.tcp import TcpCarrier
+from net.addresses import Address, format_address
+from net.carriers.tcp import TcpCarrier, bound_socket
 from net.errors import ConnectError, ListenError
 
 WINDOW = 5.0
@@ -56,7 +56,7 @@ class SimultaneousOpen:
     def reserve(cls, host: str) -> Self:
         """Take any free port on a host; raises `ListenError`."""
         try:
-            return cls(_bound((host, 0)))
+            return cls(bound_socket((host, 0)))
         except OSError as error:
             raise ListenError(f"no tcp port on {host}: {error.strerror}") from error
 
@@ -86,24 +86,9 @@ class SimultaneousOpen:
         except OSError:
             self._socket.close()
             await asyncio.sleep(SystemRandom().uniform(0.0, max(MIN_PAUSE, loop.time() - begun)))
-            self._socket = _bound(self.address)
+            self._socket = bound_socket(self.address)
             raise
         # The transport has a descriptor of its own, so that `close` is always right.
         _, carrier = await loop.create_connection(TcpCarrier, sock=self._socket.dup())
         carrier.description = f"punched {carrier.description}"
         return carrier
-
-
-def _bound(address: Address) -> socket.socket:
-    v6 = family(address) == 6
-    sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if v6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(address)
-    except OSError:
-        sock.close()
-        raise
-    return sock

@@ -12,7 +12,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from net.addresses import Address, canonical
+from net.addresses import Address, canonical, family
 from net.carriers.base import HIGH_WATER, LOW_WATER, Receiver
 from net.errors import ConnectError
 
@@ -157,6 +157,23 @@ def format_address(address: tuple[object, ...] | None) -> str:
         return "unknown"
     host, port = str(address[0]), address[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def bound_socket(address: Address) -> socket.socket:
+    """Return a socket of one family that is bound to an address of ours; raises `OSError`."""
+    v6 = family(address) == 6
+    sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET)
+    try:
+        sock.setblocking(False)
+        # Connections of a moment ago, which the system remembers, keep nobody from the port.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if v6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 async def connect_tcp(host: str, port: int) -> TcpCarrier:

@@ -18,8 +18,8 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 
-from net.addresses import Address, family
-from net.carriers.tcp import TcpCarrier, format_address
+from net.addresses import Address
+from net.carriers.tcp import TcpCarrier, bound_socket, format_address
 from net.errors import ListenError
 
 BACKLOG = 512
@@ -118,7 +118,7 @@ class TcpListener:
 
     def _reopen(self, address: Address, waited: float) -> None:
         try:
-            sock = _bind(address)
+            sock = _listening(address)
         except OSError as error:
             pause = min(2 * waited, REOPEN_LAST)
             where = format_address(address)
@@ -136,7 +136,7 @@ async def listen_tcp(
     wanted = [hosts] if isinstance(hosts, str) else hosts
     with contextlib.ExitStack() as stack:
         try:
-            sockets = [stack.enter_context(_bind((host, port))) for host in wanted]
+            sockets = [stack.enter_context(_listening((host, port))) for host in wanted]
         except OSError as error:
             where = ", ".join(format_address((host, port)) for host in wanted)
             raise ListenError(f"cannot listen on tcp {where}: {error.strerror}") from error
@@ -144,16 +144,9 @@ async def listen_tcp(
     return TcpListener(sockets, accepted)
 
 
-def _bind(address: Address) -> socket.socket:
-    v6 = family(address) == 6
-    sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_STREAM)
+def _listening(address: Address) -> socket.socket:
+    sock = bound_socket(address)
     try:
-        sock.setblocking(False)
-        # Connections of a moment ago, which the system remembers, keep nobody from listening.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if v6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(address)
         sock.listen(BACKLOG)
     except OSError:
         sock.close()

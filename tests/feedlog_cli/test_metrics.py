@@ -90,4 +90,4 @@ async def asked(server: MetricsServer) -> bytes:
 async def test_an_address_in_use() -> None:
     async with serving() as server:
         with pytest.raises(CommandError, match="no metrics on"):
-            await MetricsServer(parse_address(server.address), list).__aenter__()
+            await MetricsServer(parse_address(server.address), list).start()

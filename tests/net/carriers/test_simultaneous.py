@@ -11,6 +11,7 @@ from net.addresses import Address
 from net.carriers import Carrier, listen_tcp
 from net.carriers import simultaneous as module
 from net.carriers.simultaneous import MAX_ATTEMPTS, SimultaneousOpen
+from net.carriers.tcp import bound_socket
 from net.errors import ConnectError, ListenError
 from tests.reference.receivers import Recording
 
@@ -73,13 +74,13 @@ async def test_who_is_refused_tries_again() -> None:
 
 async def test_so_many_attempts_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Address] = []
-    bind = module._bound
+    bind = bound_socket
 
     def bound(address: Address) -> socket.socket:
         made.append(address)
         return bind(address)
 
-    monkeypatch.setattr(module, "_bound", bound)
+    monkeypatch.setattr(module, "bound_socket", bound)
     with silent_port() as far:
         opening = SimultaneousOpen.reserve("127.0.0.1")
         port = far.getsockname()[1]
