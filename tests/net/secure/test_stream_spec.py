@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from noise.backends.default.diffie_hellmans import ED25519  # type: ignore[import-untyped]  # no types
-from noise.backends.default.keypairs import KeyPair25519  # type: ignore[import-untyped]  # no types
 
 from feedlog.hashing import discovery_key
 from feedlog.keys import KeyPair
@@ -16,6 +14,7 @@ from net.channels.messages import MORE, URGENT
 from net.hashing import capability
 from net.noise import NoiseSession
 from net.noise.identity import static_public_key
+from net.noise.primitives import X25519, X25519Keys
 from tests.reference.wire import noise_events, sent_by
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +35,7 @@ def handshake(monkeypatch: pytest.MonkeyPatch, known: bool) -> tuple[Values, Noi
     """Run a handshake with the ephemeral keys of the example; return its bytes and Alice's end."""
     keys = iter(EPHEMERALS)
     monkeypatch.setattr(
-        ED25519, "generate_keypair", lambda _: KeyPair25519.from_private_bytes(next(keys))
+        X25519, "generate_keypair", lambda _: X25519Keys.from_private_bytes(next(keys))
     )
     alice = NoiseSession(
         ALICE,
