@@ -31,9 +31,9 @@ MAX_UNREAD = 4 * WINDOW
 """Bytes taken out of the core and not read. An honest peer of a reader that has stopped gets
 there only after gigabytes in the other direction (quic_connection.MAX_HELD)."""
 
-KEEP_ALIVE = 10.0
-"""Seconds of quiet after which the client sends something: routers forget after 30 or more,
-and two packets may be lost."""
+KEEP_ALIVE = 4.5
+"""Seconds of quiet after which the client sends something: most routers forget a flow of UDP
+after 30 or more, some after 5 (`net.punch.puncher.KEEPALIVE`). One that is lost is repeated."""
 
 DONE = 0
 ABORTED = 1
@@ -124,7 +124,7 @@ class QuicLink:
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` wants to be called."""
         due = self.connection.get_timer()
-        if self.client and self.opened and not self._closing and not self._lost:
+        if self._is_kept_alive:
             due = min(self._active + KEEP_ALIVE, due or inf)
         if not self.path.proven:
             due = min(self.path.deadline, due or inf)
@@ -137,12 +137,16 @@ class QuicLink:
         due = self.connection.get_timer()
         if due is not None and due <= now:
             self.connection.handle_timer(now)
+            self._settle()  # it may have ended
         self.path.expire(now)
         self.connection.eager = not self.path.proven
-        if self.client and self.opened and not self._lost and now >= self._active + KEEP_ALIVE:
+        if self._is_kept_alive and now >= self._active + KEEP_ALIVE:
             self._active = now
             self.connection.send_ping(0)
-        self._settle()
+
+    @property
+    def _is_kept_alive(self) -> bool:
+        return self.client and self.opened and not self._closing and not self._lost
 
     def nudge(self, now: float) -> None:
         """Send something at once: the other end learns from it where we are now."""

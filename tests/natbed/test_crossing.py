@@ -54,7 +54,7 @@ def test_a_feed_is_read_on_over_tcp(members: Members) -> None:
     read = [reader.ask("read", key, 20.0, 0)]
     while not read[-1][1].startswith("punched tcp "):
         read.append(reader.ask("read", key, 20.0, 0))
-    assert read[0][1].startswith("punched quic "), read[0]
+    assert all("quic " in way for _, way in read[:-1]), read
     assert reader.ask("read", key, 20.0, 9) == ["block 9", read[-1][1]]
 
 
@@ -66,7 +66,7 @@ def test_where_a_router_changes_ports_it_stays_with_quic(
     reader = members.place(1, near)
     found = members.connect(reader, key)
     assert reader.ask("improve") == found["way"]
-    assert found["way"].startswith("punched quic "), found
+    assert "quic " in found["way"], found
     assert reader.ask("talk after", 0.0, 20.0)
 
 
@@ -78,5 +78,5 @@ def test_without_translation_the_routers_let_it_pass_as_well() -> None:
         key = members.listen(members.on("h2"), **ipv6)
         reader = members.on("h1")
         found = members.connect(reader, key, **ipv6)
-        assert found["way"].startswith(f"punched quic [{address_6('h2')}]"), found
+        assert f"quic [{address_6('h2')}]" in found["way"], found
         assert reader.ask("talk until", f"punched tcp [{address_6('h2')}]", 30.0)

@@ -163,7 +163,10 @@ def members_6() -> Iterator[Members]:
 
 
 def test_ipv6_without_translation(members_6: Members) -> None:
-    """In the open at once; through two routers that let in only answers, by punching."""
+    """In the open at once; through two routers that let in only answers, by punching.
+
+    QUIC by itself finds the hole, too, if it comes when there is one.
+    """
     ipv6 = {**IPV4, "host": "::"}
     key = members_6.listen(members_6.on("o2"), **ipv6)
     for near in ("o1", "h1"):
@@ -172,4 +175,4 @@ def test_ipv6_without_translation(members_6: Members) -> None:
         assert found["nat"] == "OPEN"
     key = members_6.listen(members_6.on("h2"), **ipv6)
     found = members_6.connect(members_6.on("h1"), key, **ipv6)
-    assert found["way"].startswith(f"punched quic [{address_6('h2')}]"), found
+    assert f"quic [{address_6('h2')}]" in found["way"], found

@@ -198,9 +198,10 @@ def test_a_reader_may_stop_after_any_piece(ends: Ends) -> None:
 def test_a_quiet_connection_is_kept_alive_and_a_silent_one_is_given_up(ends: Ends) -> None:
     wire, ours, theirs = ends
     wire.pass_time(2 * IDLE_TIMEOUT, step=KEEP_ALIVE / 4)
-    before = wire.carried
-    wire.pass_time(IDLE_TIMEOUT, step=KEEP_ALIVE / 4)
-    assert 0 < wire.carried - before < 2000
+    for _ in range(10):  # no router forgets a flow that is never silent for so long
+        before = wire.carried
+        wire.pass_time(5.0, step=KEEP_ALIVE / 9)
+        assert 0 < wire.carried - before < 500
     assert not ours.over
     assert not theirs.over
     wire.lose = lambda _: True
