@@ -16,8 +16,9 @@ from feedlog import flat_tree
 from feedlog.proof import Verified
 from net.replicate import messages
 from net.replicate.events import Event, QueryAnswered, QueryFailed
+from net.replicate.link import Asked
 from net.replicate.messages import Request, pack_runs
-from net.replicate.scheduler import Asked, Scheduler
+from net.replicate.scheduler import Scheduler
 from net.replicate.session import Query, Sent, Session
 from net.replicate.spans import Span, Spans
 from net.replicate.standing import Standing

@@ -15,10 +15,10 @@ Time comes in as `now`. Must not know messages, proofs or channels.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 
-from net.replicate.pace import Pace
+from net.replicate.chunks import CHUNK_SPANS, cut, first_chunk, free_spans
+from net.replicate.link import Asked, Link
 from net.replicate.spans import Span, Spans, size
 from net.replicate.wants import Wants
 
@@ -27,65 +27,16 @@ URGENT_BLOCKS = 256
 blocked does not wait for a window, so it has a limit of its own."""
 URGENT_REQUESTS = 64
 MAX_CHUNK_BLOCKS = 8192
-CHUNK_SPANS = 256
-"""Spans of one request."""
 RAREST_OF = 16
 """Next chunks among which the rarest goes first: further on, order is worth more."""
 SCANNED_SPANS = 1024
 """Spans looked at to find what is rare: a peer may offer every other block."""
-MAX_REQUESTS = 128
-"""Requests in flight at one peer: half of what a server lets wait."""
 MAX_COPIES = 2
 """Peers that are asked for one block at a time."""
 SILENT_AFTER = 30.0
 """Seconds without an answer after which a peer that owes one is let go."""
 BLOCK_OVERHEAD = 32
 """Bytes that a block costs in a proof besides its data."""
-
-
-@dataclass(slots=True, eq=False)
-class Asked:
-    """A request in flight."""
-
-    id: int
-    spans: Spans
-    """The blocks that it still owes."""
-    urgent: bool
-    cost: int
-    """Bytes that we expect of it still."""
-    sent_at: float = 0.0
-    delivered_then: int = 0
-    depth: int = 0
-    answered: bool = False
-    late: bool = False
-    copies: int = 1
-
-
-@dataclass(eq=False)
-class Link:
-    """What the scheduler knows of one peer."""
-
-    have: Spans = field(default_factory=Spans)
-    base: int | None = None
-    """The length that its proofs can be against; None where we cannot use it."""
-    pace: Pace = field(default_factory=Pace)
-    asked: dict[int, Asked] = field(default_factory=dict)
-    heard_at: float = 0.0
-    stalled: bool = False
-
-    @property
-    def urgent(self) -> int:
-        """How many urgent requests it owes us."""
-        return sum(asked.urgent for asked in self.asked.values()) if self.asked else 0
-
-    @property
-    def usable(self) -> bool:
-        """Whether it may be asked for blocks."""
-        return self.base is not None and not self.stalled and len(self.asked) < MAX_REQUESTS
-
-    def offers(self, index: int) -> bool:
-        """Tell whether it can give us a block."""
-        return self.base is not None and index < self.base and index in self.have
 
 
 class Scheduler:
@@ -158,9 +109,9 @@ class Scheduler:
             # A reader of one block after another, the usual guest.
             index = blocked.start
             return [(index, index + 1)] if link.offers(index) else []
-        free = _free(blocked, link.have, busy, link.base or 0)
+        free = free_spans(blocked, link.have, busy, link.base or 0)
         if len(self.links) == 1:
-            return _gather(free, URGENT_BLOCKS)
+            return first_chunk(free, URGENT_BLOCKS)
         spans: list[Span] = []
         room = URGENT_BLOCKS
         for start, stop in free:
@@ -196,11 +147,11 @@ class Scheduler:
         limit = max(1, min(MAX_CHUNK_BLOCKS, link.pace.chunk // self.block_size))
         limit = 1 << limit.bit_length() - 1  # a subtree
         for layer in self.wants.layers:
-            free = _free(layer, link.have, self.busy, link.base or 0)
+            free = free_spans(layer, link.have, self.busy, link.base or 0)
             if len(self.links) > 1 and layer is self.wants.bulk:
                 found = self._rarest(link, free, limit)
             else:
-                found = _gather(free, limit)
+                found = first_chunk(free, limit)
             if found:
                 return found
         return []
@@ -213,8 +164,8 @@ class Scheduler:
         for other in others:
             alone = [gap for span in alone for gap in other.have.gaps(*span)][:SCANNED_SPANS]
         if alone:
-            return _gather(iter(alone), limit)
-        chunks = list(islice(_chunks(iter(near), limit), RAREST_OF))
+            return first_chunk(iter(alone), limit)
+        chunks = list(islice(cut(iter(near), limit), RAREST_OF))
         if len(others) < 2 or len(chunks) < 2:
             return chunks[0] if chunks else []
         return min(
@@ -369,40 +320,3 @@ class Scheduler:
 def _delay(link: Link) -> tuple[int, float]:
     late = sum(asked.late for asked in link.asked.values())
     return late, link.pace.round_trip or 0.0
-
-
-def _free(wanted: Spans, have: Spans, busy: Spans, base: int) -> Iterator[Span]:
-    """Yield what is wanted, on offer below `base`, and asked of nobody."""
-    for start, stop in wanted:
-        if start >= base:
-            return
-        for low, high in have.within(start, min(stop, base)):
-            yield from busy.gaps(low, high)
-
-
-def _gather(free: Iterator[Span], limit: int) -> list[Span]:
-    """Return the first `limit` blocks of spans."""
-    return next(_chunks(free, limit), [])
-
-
-def _chunks(free: Iterator[Span], limit: int) -> Iterator[list[Span]]:
-    """Cut spans into chunks of `limit` blocks, at multiples of it where a span is longer.
-
-    So the chunks of a long span are whole subtrees, which take the fewest hashes.
-    """
-    chunk: list[Span] = []
-    room = limit
-    for first, stop in free:
-        start = first
-        while start < stop:
-            end = min(stop, start + room)
-            if not chunk and end < stop:
-                end -= end % limit if end % limit < end - start else 0
-            chunk.append((start, end))
-            room -= end - start
-            start = end
-            if room <= 0 or len(chunk) == CHUNK_SPANS or (start < stop):
-                yield chunk
-                chunk, room = [], limit
-    if chunk:
-        yield chunk

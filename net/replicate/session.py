@@ -20,6 +20,7 @@ from feedlog import Proof
 from feedlog.errors import DecodeError
 from net.errors import LimitError, ProtocolError
 from net.replicate import messages
+from net.replicate.link import Asked, Link
 from net.replicate.messages import (
     Cancel,
     Data,
@@ -31,7 +32,6 @@ from net.replicate.messages import (
     pack_runs,
     unpack_runs,
 )
-from net.replicate.scheduler import Asked, Link
 from net.replicate.serving import MAX_HINTED, Handler, Serving
 from net.replicate.spans import Span, Spans
 from net.replicate.standing import Standing

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from feedlog import KeyPair, Store
-from net.replicate import messages, pace, scheduler, serving, session
+from net.replicate import link, messages, pace, serving, session
 from tests.reference.world import Host, World
 
 ROOT = Path(__file__).parents[3]
@@ -82,7 +82,7 @@ def test_the_specification_shows_it(line: list[str]) -> None:
         ("hinted blocks", serving.MAX_HINTED),
         ("push", session.MAX_PUSH),
         ("spans remembered", session.MAX_OFFER_PIECES),
-        ("requests in flight", scheduler.MAX_REQUESTS),
+        ("requests in flight", link.MAX_REQUESTS),
         ("window", pace.MAX_WINDOW),
     ],
 )

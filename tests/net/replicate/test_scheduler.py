@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import random
 
-from net.replicate.scheduler import (
-    MAX_REQUESTS,
-    SILENT_AFTER,
-    URGENT_BLOCKS,
-    Asked,
-    Link,
-    Scheduler,
-)
+from net.replicate.link import MAX_REQUESTS, Asked, Link
+from net.replicate.scheduler import SILENT_AFTER, URGENT_BLOCKS, Scheduler
 from net.replicate.spans import Spans
 from net.replicate.wants import Wants
 

@@ -8,8 +8,8 @@ import pytest
 
 from feedlog import Feed, Store
 from net.errors import LimitError, PeerError
+from net.replicate.link import Asked
 from net.replicate.messages import Cancel, Data, Have, Info, NoData, Request, decode, encode
-from net.replicate.scheduler import Asked
 from net.replicate.session import MAX_OUTBOX, Sent, Session
 from net.replicate.spans import Spans
 from net.replicate.standing import Standing
