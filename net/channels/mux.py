@@ -1,13 +1,10 @@
 """Many channels on one ordered, authenticated stream. No I/O.
 
     receive_data(data, now)   data_to_send() -> list[bytes]   next_event() -> Event | None
-    next_timeout() -> float | None   handle_timeout(now)
+    next_timeout() -> float   handle_timeout(now)
 
-A channel has a name: a feed's discovery key and a protocol. It opens when both sides
-have sent an Open of that name, each with a proof, bound to this stream and to the side,
-that it holds the feed's key. So an Open asks for what the other has not opened, and
-agrees to what it has; two Opens that cross are one channel. Each side has at most one
-channel of a name that is not over, so the n-th of one side is the n-th of the other.
+What the bytes say of channels that open and end is for the `ChannelTable`, what they say of a
+peer that is still there for `Liveness`; here they are cut into frames, and made of them.
 
 Invariant: memory is bounded by the limits below, by the windows of `net.channels.window`
 and by what our own side queues, whatever the peer sends or does not read.
@@ -17,51 +14,31 @@ Specified in docs/spec/stream.md, section 4.
 
 from __future__ import annotations
 
-import hmac
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from feedlog.errors import DecodeError
-from feedlog.hashing import discovery_key
 from net.channels import messages
 from net.channels.channel import Channel, ChannelHandler, State
 from net.channels.events import (
     ChannelClosed,
     ChannelDrained,
     ChannelMessage,
-    ChannelOpened,
-    ChannelRequested,
     Event,
     PeerLeft,
     PeerReady,
-    RequestWithdrawn,
 )
+from net.channels.liveness import Liveness
 from net.channels.messages import FrameReader
 from net.channels.schedule import Schedule
-from net.channels.window import Budget, ReceiveWindow
-from net.errors import ClosedError, DeadlineError, LimitError, PeerError, ProtocolError
-from net.hashing import capability
+from net.channels.table import ChannelTable
+from net.errors import ClosedError, LimitError, PeerError, ProtocolError
 from net.noise.records import MAX_PLAINTEXT
-
-MAX_CHANNELS = 1024
-"""Channels of one stream that are not over. More feeds than that are opened in turn."""
-
-MAX_REQUESTS = 128
-"""Channels that the peer has asked for and nobody has answered; more are refused."""
 
 MAX_CONTROL_BACKLOG = 1 << 20
 """Bytes of control messages that wait for the stream. We answer what a peer sends, so
 one that sends and does not read would fill our memory: it is dropped here."""
-
-PING_AFTER = 20.0
-"""Seconds of silence after which we ask; routers forget a mapping after 30."""
-DEAD_AFTER = 60.0
-"""Seconds of silence after which the peer is gone."""
-DOUBT = 5.0
-"""The same after `doubt`: ten slow round trips."""
-
-Name = tuple[bytes, str]
 
 
 class Mux:
@@ -81,16 +58,8 @@ class Mux:
         features: Sequence[str] = (),
         wake: Callable[[], None] = lambda: None,
     ) -> None:
-        self.initiator = initiator
-        self.handshake_hash = handshake_hash
-        self.round_trip: float | None = None
-        """Seconds from Ping to Pong, smoothed; None before the first Pong."""
         self._wake = wake
         self._now = now
-        self._heard_at = now
-        self._pinged_at: float | None = None
-        self._doubted_until = math.inf
-        self._token = 0
         self._ready = False
         self._left = False
         self._failure: PeerError | None = None
@@ -99,14 +68,14 @@ class Mux:
         self._control: deque[bytes] = deque()
         self._control_size = 0
         self._schedule = Schedule()
-        self._budget = Budget()
-        self._next_number = 0
-        self._highest_remote = -1
-        self._channels: dict[int, Channel] = {}
-        self._by_remote: dict[int, Channel] = {}
-        self._by_name: dict[Name, Channel] = {}
-        self._waiting: dict[Name, Channel] = {}
-        self._requests: dict[Name, messages.Open] = {}
+        self._table = ChannelTable(
+            self,
+            initiator=initiator,
+            handshake_hash=handshake_hash,
+            put=self._put,
+            events=self._events,
+        )
+        self._liveness = Liveness(now)
         self._put(messages.Hello(messages.VERSION, messages.MINIMUM_VERSION, tuple(features)))
         self._ping()
 
@@ -115,13 +84,16 @@ class Mux:
     @property
     def channels(self) -> list[Channel]:
         """The channels that are not over."""
-        return list(self._channels.values())
+        return list(self._table.channels.values())
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds from Ping to Pong, smoothed; None before the first Pong."""
+        return self._liveness.round_trip
 
     def find(self, key: bytes, protocol: str) -> Channel | None:
         """Return our channel of that name, unless it is closing or over."""
-        name = (discovery_key(key), protocol)
-        channel = self._waiting.get(name) or self._by_name.get(name)
-        return None if channel is None or channel.state is State.CLOSING else channel
+        return self._table.find(key, protocol)
 
     def open(self, key: bytes, protocol: str, handler: ChannelHandler | None = None) -> Channel:
         """Ask for a channel about the feed `key`, or agree to the peer's request for it.
@@ -132,35 +104,19 @@ class Mux:
         """
         if self._left:
             raise ClosedError("the stream is over")
-        if self.find(key, protocol) is not None:
-            raise ValueError(f"there is a channel for this feed and {protocol!r}")
-        if len(self._channels) + len(self._waiting) >= MAX_CHANNELS:
-            raise RuntimeError(f"{len(self._channels)} channels, limit {MAX_CHANNELS}")
-        name = (discovery_key(key), protocol)
-        if self._next_number > messages.MAX_CHANNEL_ID:
-            raise RuntimeError(f"a stream opens at most {messages.MAX_CHANNEL_ID} channels")
-        window = ReceiveWindow(self._budget, self._now)
-        channel = Channel(self, key, name, window, handler)
-        if name in self._by_name:
-            self._waiting[name] = channel
-        else:
-            self._start(channel)
-        return channel
+        try:
+            return self._table.open(key, protocol, handler, self._now)
+        except ProtocolError as error:
+            self._failure = error
+            raise
 
     def reject(self, key: bytes, protocol: str, reason: str = "") -> None:
         """Refuse the peer's request; `key` is the discovery key that it named."""
-        request = self._requests.pop((key, protocol), None)
-        if request is not None:
-            self._put(messages.Reject(request.channel, messages.clip(reason)))
+        self._table.reject((key, protocol), reason)
 
     def close(self, channel: Channel, reason: str = "") -> None:
         """Close a channel; what it has queued is not sent. Closing twice is nothing."""
-        if channel.state is State.WAITING:
-            del self._waiting[channel.name]
-            channel.become(State.CLOSED)
-        elif channel.state in {State.OPENING, State.OPEN}:
-            channel.become(State.CLOSING)
-            self._put(messages.Close(channel.number, messages.clip(reason)))
+        self._table.close(channel, reason)
 
     def say_goodbye(self, reason: str = "") -> None:
         """Queue the last message and forget what else waits; nothing may be opened after it."""
@@ -205,8 +161,9 @@ class Mux:
         """Take plaintext of the stream; raises `PeerError`, and is dead, when it is wrong."""
         if self._failure is not None:
             raise self._failure
-        self._now = self._heard_at = now
-        self._doubted_until = math.inf
+        liveness = self._liveness
+        self._now = liveness.heard_at = now
+        liveness.doubted_until = math.inf
         try:
             for kind, body in self._reader.frames(data):
                 if kind == messages.DATA:
@@ -228,14 +185,12 @@ class Mux:
 
     def next_timeout(self) -> float:
         """Return when `handle_timeout` is due."""
-        asked_at = self._heard_at if self._pinged_at is None else self._pinged_at
-        ask_at = max(self._heard_at, asked_at) + PING_AFTER
-        return min(ask_at, self._heard_at + DEAD_AFTER, self._doubted_until)
+        return self._liveness.next_timeout()
 
     def doubt(self, now: float) -> None:
         """Ask the peer whether it is there, for there is reason to think that the way is gone."""
         self._now = now
-        self._doubted_until = min(self._doubted_until, now + DOUBT)
+        self._liveness.doubt(now)
         self._ping()
 
     def handle_timeout(self, now: float) -> None:
@@ -246,9 +201,7 @@ class Mux:
         if self._failure is not None:
             raise self._failure
         self._now = now
-        if now - self._heard_at >= DEAD_AFTER or now >= self._doubted_until:
-            raise DeadlineError(f"peer silent for {now - self._heard_at:.0f} s")
-        if now >= self.next_timeout():
+        if self._liveness.check(now):
             self._ping()
 
     # What channels ask.
@@ -261,7 +214,8 @@ class Mux:
     def replenish(self, channel: Channel) -> None:
         """Give credit back to the peer where it is due."""
         try:
-            size = channel.window.grant(channel.partial, self._now, self.round_trip or 0.0)
+            round_trip = self._liveness.round_trip or 0.0
+            size = channel.window.grant(channel.partial, self._now, round_trip)
         except LimitError as error:
             # Ours to decide: this channel ends, the stream and its other channels go on.
             self.close(channel, str(error))
@@ -285,9 +239,7 @@ class Mux:
         self._wake()
 
     def _ping(self) -> None:
-        self._token += 1
-        self._pinged_at = self._now
-        self._put(messages.Ping(self._token))
+        self._put(messages.Ping(self._liveness.ping(self._now)))
 
     def _next_frame(self) -> tuple[bytes | memoryview, ...]:
         if self._control:
@@ -306,51 +258,6 @@ class Mux:
         flags = (messages.MORE if more else 0) | (messages.URGENT if urgent else 0)
         return messages.data_header(len(payload), channel.number, flags), payload
 
-    # Opening and ending.
-
-    def _start(self, channel: Channel) -> None:
-        """Send the Open of a channel; it is open at once if the peer has asked for it."""
-        request = self._requests.pop(channel.name, None)
-        if request is not None:
-            self._check_capability(channel, request)
-        channel.number = self._next_number
-        self._next_number += 1
-        self._channels[channel.number] = channel
-        self._by_name[channel.name] = channel
-        proof = capability(channel.key, self.handshake_hash, self.initiator)
-        self._put(messages.Open(channel.number, *channel.name, proof, channel.window.size))
-        channel.become(State.OPENING)
-        if request is not None:
-            self._pair(channel, request)
-
-    def _check_capability(self, channel: Channel, request: messages.Open) -> None:
-        expected = capability(channel.key, self.handshake_hash, not self.initiator)
-        if not hmac.compare_digest(expected, request.capability):
-            self._failure = ProtocolError(
-                f"peer asked for feed {channel.discovery_key.hex()[:16]} without holding its key",
-                code="capability",
-            )
-            raise self._failure
-
-    def _pair(self, channel: Channel, request: messages.Open) -> None:
-        channel.remote_number = request.channel
-        self._by_remote[request.channel] = channel
-        if channel.state is State.OPENING:
-            channel.grant(request.window)
-            channel.become(State.OPEN)
-            self._events.append(ChannelOpened(channel))
-
-    def _finish(self, channel: Channel) -> None:
-        """Forget a channel that is over on both sides; the next of its name may start."""
-        channel.become(State.CLOSED)
-        del self._channels[channel.number]
-        del self._by_name[channel.name]
-        if channel.remote_number is not None:
-            del self._by_remote[channel.remote_number]
-        successor = self._waiting.pop(channel.name, None)
-        if successor is not None:
-            self._start(successor)
-
     # Receiving.
 
     def _on_data(self, body: memoryview) -> None:
@@ -359,7 +266,7 @@ class Mux:
         if not self._ready:
             raise ProtocolError("data before hello")
         number, flags = messages.DATA_BODY.unpack_from(body)
-        channel = self._by_remote.get(number)
+        channel = self._table.by_remote.get(number)
         if channel is None:
             raise ProtocolError(f"data on channel {number}, which is not open")
         if channel.state is not State.OPEN:
@@ -381,17 +288,17 @@ class Mux:
             case messages.Hello():
                 self._on_hello(message)
             case messages.Open():
-                self._on_open(message)
+                self._table.on_open(message)
             case messages.Reject():
-                self._on_reject(message)
+                self._table.on_reject(message)
             case messages.Close():
-                self._on_close(message)
+                self._table.on_close(message)
             case messages.Credit():
                 self._on_credit(message)
             case messages.Ping():
                 self._put(messages.Pong(message.token))
             case messages.Pong():
-                self._on_pong(message)
+                self._liveness.pong(message.token, self._now)
             case messages.Goodbye():
                 self._left = True
                 self._events.append(PeerLeft(message.reason))
@@ -411,68 +318,10 @@ class Mux:
         self._ready = True
         self._events.append(PeerReady(version, hello.features))
 
-    def _on_open(self, request: messages.Open) -> None:
-        if request.channel <= self._highest_remote:
-            raise ProtocolError(f"channel {request.channel} opened twice")
-        self._highest_remote = request.channel
-        name = (request.discovery_key, request.protocol)
-        channel = self._by_name.get(name)
-        if channel is not None:
-            if channel.remote_number is not None:
-                raise ProtocolError(f"two channels named {name[0].hex()[:16]} {name[1]!r}")
-            if channel.state is State.OPENING:
-                self._check_capability(channel, request)
-            self._pair(channel, request)
-        elif name in self._requests:
-            raise ProtocolError(f"two requests named {name[0].hex()[:16]} {name[1]!r}")
-        elif len(self._requests) >= MAX_REQUESTS or len(self._channels) >= MAX_CHANNELS:
-            self._put(messages.Reject(request.channel, "busy"))
-        else:
-            self._requests[name] = request
-            self._events.append(ChannelRequested(*name))
-
-    def _on_reject(self, message: messages.Reject) -> None:
-        channel = self._channels.get(message.channel)
-        if channel is None or channel.remote_number is not None:
-            raise ProtocolError(f"reject of channel {message.channel}, which is not asked for")
-        told = channel.state is State.OPENING
-        self._finish(channel)
-        if told:
-            self._events.append(ChannelClosed(channel, message.reason))
-
-    def _on_close(self, message: messages.Close) -> None:
-        channel = self._by_remote.get(message.channel)
-        if channel is not None:
-            told = channel.state is State.OPEN
-            if told:
-                self._put(messages.Close(channel.number))
-            self._finish(channel)
-            if told:
-                self._events.append(ChannelClosed(channel, message.reason))
-            return
-        for name, request in self._requests.items():
-            if request.channel == message.channel:
-                del self._requests[name]
-                self._put(messages.Reject(message.channel, "withdrawn"))
-                self._events.append(RequestWithdrawn(*name))
-                return
-        if message.channel > self._highest_remote:
-            raise ProtocolError(f"close of channel {message.channel}, which was never opened")
-        # Otherwise it crossed our Reject.
-
     def _on_credit(self, message: messages.Credit) -> None:
-        channel = self._by_remote.get(message.channel)
+        channel = self._table.by_remote.get(message.channel)
         if channel is None:
             raise ProtocolError(f"credit for channel {message.channel}, which is not open")
         if channel.state is State.OPEN:
             channel.grant(message.size)
             self._schedule.add(channel)
-
-    def _on_pong(self, message: messages.Pong) -> None:
-        if message.token != self._token or self._pinged_at is None:
-            return
-        sample = self._now - self._pinged_at
-        self._pinged_at = None
-        self.round_trip = (
-            sample if self.round_trip is None else self.round_trip * 0.875 + sample * 0.125
-        )

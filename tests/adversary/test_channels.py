@@ -22,7 +22,8 @@ from net.carriers.memory import MemoryCarrier
 from net.channels import Channel, ChannelClosed, ChannelMessage, ChannelOpened, Mux, PeerReady
 from net.channels import messages as m
 from net.channels.channel import MAX_MESSAGE
-from net.channels.mux import MAX_CHANNELS, MAX_CONTROL_BACKLOG, MAX_REQUESTS
+from net.channels.mux import MAX_CONTROL_BACKLOG
+from net.channels.table import MAX_CHANNELS, MAX_REQUESTS
 from net.channels.window import INITIAL_WINDOW, STREAM_BUDGET
 from net.errors import LimitError, NetError, PeerError, ProtocolError
 from net.hashing import capability
@@ -227,7 +228,7 @@ def test_messages_that_never_end_on_every_channel() -> None:
         sent_by(mux)
         closed |= {event.channel for event in mux_events(mux) if isinstance(event, ChannelClosed)}
         held = sum(channel.partial for channel in channels.values())
-        assert held <= mux._budget.taken <= STREAM_BUDGET
+        assert held <= mux._table.budget.taken <= STREAM_BUDGET
     assert 0 < len(closed) < len(channels)
 
 
@@ -245,7 +246,7 @@ def test_a_flood_of_requests() -> None:
     mux = victim()
     for number in range(3 * MAX_REQUESTS):
         mux.receive_data(open_frame(number, f"p{number}"), 0.0)
-    assert len(mux._requests) == MAX_REQUESTS
+    assert len(mux._table.requests) == MAX_REQUESTS
     assert len(mux_events(mux)) == MAX_REQUESTS
 
 
@@ -255,8 +256,8 @@ def test_a_peer_that_opens_all_channels_and_one_more() -> None:
         mux.receive_data(open_frame(number, f"p{number}"), 0.0)
         mux.open(KEY, f"p{number}")
     mux.receive_data(open_frame(MAX_CHANNELS, "one more"), 0.0)
-    assert not mux._requests
-    assert mux._budget.taken <= STREAM_BUDGET
+    assert not mux._table.requests
+    assert mux._table.budget.taken <= STREAM_BUDGET
 
 
 @pytest.mark.parametrize("what", ["pings", "opens"])
@@ -348,7 +349,7 @@ def test_well_formed_nonsense_raises_only_peer_errors(
                 act(mux, *step)
             mux_events(mux)
             sent_by(mux)
-            assert mux._budget.taken <= STREAM_BUDGET
+            assert mux._table.budget.taken <= STREAM_BUDGET
 
 
 def act(mux: Mux, what: str, name: str) -> None:

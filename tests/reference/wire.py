@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from feedlog.keys import KeyPair
-from net.channels import Mux
+from net.channels import Channel, Mux
 from net.channels.events import Event as MuxEvent
 from net.noise import Established, NoiseSession, PeerIdentified
 from net.noise.events import Event as NoiseEvent
@@ -114,3 +114,15 @@ def pump_mux(
     for mux, seen in zip((left, right), events, strict=True):
         seen.extend(mux_events(mux))
     return events
+
+
+def open_pair(key: bytes) -> tuple[Mux, Mux, Channel, Channel]:
+    """Return the two sides of a stream, and those of a channel about a feed that is open on it."""
+    left, right = mux_pair()
+    ours = left.open(key, "proto")
+    pump_mux(left, right)
+    theirs = right.open(key, "proto")
+    pump_mux(left, right)
+    assert ours.is_open
+    assert theirs.is_open
+    return left, right, ours, theirs

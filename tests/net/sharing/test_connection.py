@@ -7,7 +7,7 @@ import pytest
 from feedlog.hashing import discovery_key
 from net.carriers import memory_pair
 from net.channels import Channel
-from net.channels.mux import DEAD_AFTER, DOUBT
+from net.channels.liveness import DEAD_AFTER, DOUBT
 from net.errors import ClosedError, DeadlineError, ProtocolError
 from net.secure.opening import accept_stream, open_stream
 from net.secure.stream import SecureStream
@@ -168,7 +168,7 @@ async def test_a_request_without_the_key_ends_the_connection() -> None:
     asked = asyncio.Event()
     liar, honest = Connection(ours), Connection(theirs, requested=lambda *_: asked.set())
     await honest.wait_ready()
-    liar.mux.handshake_hash = bytes(64)  # so its proof is for another stream
+    liar.mux._table._handshake_hash = bytes(64)  # so its proof is for another stream
     liar.open(KEY, "proto", Handler())
     await asked.wait()
     with pytest.raises(ProtocolError, match="without holding its key"):
@@ -208,7 +208,7 @@ async def test_what_a_handler_finds_wrong_ends_the_connection(pair: Pair) -> Non
 
 async def test_a_dead_peer_is_noticed(pair: Pair) -> None:
     await pair.left.wait_ready()
-    pair.left.mux._heard_at -= DEAD_AFTER
+    pair.left.mux._liveness.heard_at -= DEAD_AFTER
     pair.left._on_timeout()
     assert isinstance(pair.left.error, DeadlineError)
     await pair.left.wait_closed()
@@ -216,14 +216,14 @@ async def test_a_dead_peer_is_noticed(pair: Pair) -> None:
 
 async def test_a_peer_that_is_doubted_is_asked_at_once(pair: Pair) -> None:
     await pair.left.wait_ready()
-    token = pair.left.mux._token
+    token = pair.left.mux._liveness._token
     pair.left.doubt()
-    assert pair.left.mux._token == token + 1
+    assert pair.left.mux._liveness._token == token + 1
     handler = Handler()
     pair.left.open(KEY, "proto", handler)
     await handler.call("opened")  # whose answer comes behind the pong
     pair.left.doubt()
-    pair.left.mux._doubted_until -= DOUBT
+    pair.left.mux._liveness.doubted_until -= DOUBT
     pair.left._on_timeout()
     assert isinstance(pair.left.error, DeadlineError)
     await pair.left.wait_closed()
@@ -232,15 +232,15 @@ async def test_a_peer_that_is_doubted_is_asked_at_once(pair: Pair) -> None:
 
 async def test_a_quiet_peer_is_asked(pair: Pair) -> None:
     await pair.left.wait_ready()
-    token = pair.left.mux._token
-    pair.left.mux._heard_at -= DEAD_AFTER / 2
-    pair.left.mux._pinged_at = None
+    token = pair.left.mux._liveness._token
+    pair.left.mux._liveness.heard_at -= DEAD_AFTER / 2
+    pair.left.mux._liveness._pinged_at = None
     pair.left._on_timeout()
-    assert pair.left.mux._token == token + 1
+    assert pair.left.mux._liveness._token == token + 1
     handler = Handler()
     pair.left.open(KEY, "proto", handler)
     await handler.call("opened")  # whose answer comes behind the pong
-    assert vars(pair.left.mux)["_pinged_at"] is None
+    assert vars(pair.left.mux._liveness)["_pinged_at"] is None
     await pair.end()
 
 
