@@ -7,9 +7,9 @@
         stream = await node.connect(public_key)
         await node.put(b"the latest release is 7")
 
-The facade of `net`. It puts the parts together: `Ports` that listen, a `Reception` for
-those who come, a `Discovery` that finds others, `Reach` that gets to them, `Feeds` for
-streams of channels and `Streams` for plain ones.
+The facade of `net`. Its parts, which `net.assembly` puts together: `Ports` that listen, a
+`Reception` for those who come, a `Discovery` that finds others, `Reach` that gets to them,
+`Feeds` for streams of channels and `Streams` for plain ones.
 
 Invariant: what `start` opens, `close` closes, also when `start` has failed half way.
 Must not know messages, proofs, routing tables or sockets.
@@ -25,27 +25,20 @@ from pathlib import Path
 
 from feedlog import Feed, KeyPair, Store
 from net.addresses import parse_address
-from net.carriers.ports import ANYWHERE, Ports
+from net.assembly import Assembly
+from net.carriers.ports import ANYWHERE
 from net.dht.hashing import relay_topic
 from net.discovery import Discovery, PeerAddress
 from net.errors import ClosedError, NetError
-from net.finding.announcer import Announcer
 from net.finding.network import Network
 from net.finding.values import ValueSearch
 from net.lifetime import Lifetime
 from net.parts import Parts
 from net.punch.classify import NatReport
 from net.reaching.dial import Attempt
-from net.reaching.reach import Reach
-from net.reaching.reception import Reception
-from net.reaching.relaying import Relaying
-from net.reaching.rendezvous import Rendezvous
 from net.reaching.streams import AllowStream, Server, StreamHandler, Streams
-from net.reaching.whereabouts import Whereabouts
-from net.relay.discovery import RelayDiscovery
 from net.relay.limits import RelayLimits
-from net.relay.questions import RelayQuestions
-from net.relay.service import AllowRelay, RelayService
+from net.relay.service import AllowRelay
 from net.replicate.serving import Handler
 from net.replicate.throttle import Throttle
 from net.secure.stream import SecureStream
@@ -107,20 +100,6 @@ class Node(Lifetime):
             parse_address(name)
         self.bootstrap = tuple(bootstrap)
         self._key_pair = store.key_pair("node")
-        self._hosts, self._port = (host,) if isinstance(host, str) else tuple(host), port
-        self._network = partial(
-            Network,
-            self._key_pair,
-            bootstrap=self.bootstrap,
-            ephemeral=ephemeral,
-            contacts=contacts,
-            lan=lan,
-            network_key=network_key,
-            given=discovery,
-        )
-        self._more = tuple(more)
-        self._relay_limits = (relay_limits or RelayLimits()) if relay else None
-        self._relay_allow = relay_allow
         self._parts: Parts | None = None
         self._feeds = Feeds(
             store,
@@ -132,6 +111,29 @@ class Node(Lifetime):
         )
         self._streams = Streams(self.public_key)
         self._dials = asyncio.Semaphore(MAX_DIALS)
+        network = partial(
+            Network,
+            self._key_pair,
+            bootstrap=self.bootstrap,
+            ephemeral=ephemeral,
+            contacts=contacts,
+            lan=lan,
+            network_key=network_key,
+            given=discovery,
+        )
+        self._assembly = Assembly(
+            key_pair=self._key_pair,
+            hosts=(host,) if isinstance(host, str) else tuple(host),
+            port=port,
+            bootstrap=self.bootstrap,
+            network=network,
+            more=tuple(more),
+            relay_limits=(relay_limits or RelayLimits()) if relay else None,
+            relay_allow=relay_allow,
+            feeds=self._feeds,
+            streams=self._streams,
+            running=self._running,
+        )
         self._started = self._closed = False
 
     def __repr__(self) -> str:
@@ -153,64 +155,8 @@ class Node(Lifetime):
             problem = f"a node runs on asyncio's SelectorEventLoop, not on {name}"
             raise RuntimeError(problem)  # noqa: TRY004 - nothing that was passed is of a wrong type
         self._started = True
-        reception = Reception(
-            self._key_pair,
-            allow=lambda key, protocol: self._running().allows(key, protocol),
-            receive=lambda stream: self._running().receive(stream),
-        )
-        ports = await Ports.open(self._hosts, self._port, reception.arrived)
-        try:
-            self._parts = self._assemble(ports, reception)
-        except BaseException:
-            ports.close()
-            raise
+        self._parts = await self._assembly.build()
         await self._join(self._parts)
-
-    def _assemble(self, ports: Ports, reception: Reception) -> Parts:
-        rendezvous = Rendezvous(
-            self._key_pair,
-            ports.punching,
-            ports.quic,
-            offer=lambda: self._running().offer(),
-            allow=self._allow_introduction,
-            accepted=reception.arrived,
-        )
-        ports.quic_arrived = rendezvous.arrived
-        relaying = Relaying(
-            self._key_pair,
-            ports,
-            [parse_address(name) for name in self.bootstrap],
-            arrived=reception.arrived,
-            allow=lambda key: not reception.is_banned(key),
-            changed=self._places_changed,
-        )
-        asking = RelayDiscovery(
-            self._key_pair, lambda: relaying.links if network.is_cut_off else []
-        )
-        network = self._network(ports, on_introduction=rendezvous.asked, more=[*self._more, asking])
-        if self._relay_limits is not None:
-            questions = RelayQuestions(network.dht) if network.dht is not None else None
-            relaying.service = RelayService(
-                self._relay_limits, allow=self._relay_allow, questions=questions
-            )
-        announcer = Announcer(network.discovery, lambda: self._running().where())
-        reach = Reach(self._key_pair, ports, rendezvous, network, relaying.ways)
-        return Parts(
-            ports,
-            reception,
-            rendezvous,
-            relaying,
-            network,
-            announcer,
-            reach,
-            self._feeds,
-            self._streams,
-            Whereabouts(lambda: network.hosts, lambda: self._running().moved()),
-        )
-
-    async def _allow_introduction(self, key: bytes) -> bool:
-        """Decide about a peer that wants a hole punched: one that comes late gets none."""
-        return not self._closed and await self._running().admits(key)
 
     async def _join(self, parts: Parts) -> None:
         joining = asyncio.get_running_loop().create_task(parts.network.start())
@@ -234,10 +180,6 @@ class Node(Lifetime):
                 await parts.announcer.announce(relay_topic())
             except NetError as error:
                 log.warning("nobody is told of this relay: %s", error)
-
-    def _places_changed(self) -> None:
-        if not self._closed:
-            self._running().announcer.look()
 
     async def close(self) -> None:
         """Leave: withdraw announcements, close all streams. Closing twice is harmless."""

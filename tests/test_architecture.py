@@ -34,6 +34,7 @@ PACKAGES = ("feedlog", "trie", "net", "feedlog_cli")
 """What is shipped; `benchmarks` and `examples` are scripts."""
 
 SHELL = (
+    "net/assembly.py",
     "net/discovery.py",
     "net/lifetime.py",
     "net/node.py",
