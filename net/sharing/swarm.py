@@ -2,7 +2,7 @@
 
 Binds a `Replication` to channels: messages go in, answers go out while a channel has
 room, and proofs are verified and stored a batch at a time, in a thread where that takes
-long enough to keep the loop waiting. Users of a feed (`net.sharing.remote`) listen for events.
+long enough to keep the loop waiting. Users of a feed (`net.sharing.fetcher`) listen for events.
 
 Invariant: what waits for the disk is bounded by `MAX_WAITING_SIZE` and the windows of the
 channels, for beyond it no message counts as read.

@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
-
 import pytest
 
-from feedlog import BlockMissing, Feed, KeyPair, Store
-from feedlog.errors import StoreError
+from feedlog import Feed, KeyPair
 from feedlog.ranges import Ranges
-from net.errors import ClosedError, DeadlineError
+from net.errors import DeadlineError
 from net.node import Node
-from net.sharing import intake
 from net.sharing.remote import Remote
 from tests.net.conftest import StartNode
-
-BLOCKS = [b"block %d" % i for i in range(500)]
-
-
-@pytest.fixture
-def feed() -> Feed:
-    feed = Store.memory().feed("log")
-    feed.extend(BLOCKS)
-    return feed
-
-
-@pytest.fixture
-async def writer(start_node: StartNode, feed: Feed) -> Node:
-    node = await start_node()
-    await node.share(feed)
-    return node
-
-
-@pytest.fixture
-async def remote(start_node: StartNode, writer: Node, feed: Feed) -> Remote:
-    return await (await start_node(writer)).follow(feed.key)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - it is for tests to look from outside
-            await asyncio.sleep(0.001)
+from tests.net.sharing.conftest import BLOCKS, until
 
 
 class TestGet:
@@ -56,12 +24,6 @@ class TestGet:
         assert await remote.get([3, 1, 400]) == [BLOCKS[3], BLOCKS[1], BLOCKS[400]]
         assert await remote.get(range(100, 110)) == BLOCKS[100:110]
         assert await remote.get([]) == []
-
-    async def test_many_readers_of_one_block_ask_once(self, remote: Remote) -> None:
-        await remote.update()
-        before = remote.status().blocks
-        assert set(await asyncio.gather(*(remote.get(9) for _ in range(20)))) == {BLOCKS[9]}
-        assert remote.status().blocks == before + 1
 
     async def test_negative_indexes_count_from_the_end(self, remote: Remote) -> None:
         assert await remote.get(-1) == BLOCKS[-1]
@@ -89,118 +51,12 @@ class TestGet:
         with pytest.raises(DeadlineError, match="does not have it"):
             await remote.get(7, timeout=0.3)
 
-    async def test_one_reader_gives_up_and_the_other_does_not(self, remote: Remote) -> None:
-        first, second = asyncio.create_task(remote.get(8)), asyncio.create_task(remote.get(8))
-        await asyncio.sleep(0)
-        first.cancel()
-        assert await second == BLOCKS[8]
-
     async def test_a_block_that_was_lost_is_fetched_again(self, remote: Remote) -> None:
         await remote.get([1, 2])
         await until(lambda: not remote.feed._staging.batches)
         with remote._swarm._intake._store._storage.write() as writer:  # as another process does
             remote.feed._log.clear(writer, Ranges([(1, 2)]))
         assert await remote.get(1) == BLOCKS[1]
-
-
-class TestDownload:
-    async def test_all_with_progress(self, remote: Remote) -> None:
-        seen: list[tuple[int, int]] = []
-        await remote.download(progress=lambda done, total: seen.append((done, total)))
-        assert list(remote.feed) == BLOCKS
-        assert seen[0] == (0, 500)
-        assert seen[-1] == (500, 500)
-
-    async def test_some(self, remote: Remote) -> None:
-        await remote.download(range(10, 20))
-        await remote.download([1, 3, 3, 400])
-        await remote.download([])
-        held = [i for part in remote.feed.have for i in part]
-        assert held == [1, 3, *range(10, 20), 400]
-
-    async def test_what_is_here_already_is_not_fetched(self, remote: Remote) -> None:
-        await remote.download(range(100))
-        await remote.download(range(200))
-        assert remote.status().blocks == 200
-        assert remote.status().wasted == 0
-
-    async def test_past_the_end(self, remote: Remote) -> None:
-        with pytest.raises(IndexError):
-            await remote.download(range(1000))
-        with pytest.raises(ValueError, match="-1"):
-            await remote.download([-1])
-
-    async def test_cancelling_stops_it(self, remote: Remote, feed: Feed) -> None:
-        feed.extend([bytes(100_000)] * 200)
-        started = asyncio.Event()
-
-        def progress(done: int, _total: int) -> None:
-            if done:
-                started.set()
-
-        task = asyncio.create_task(remote.download(progress=progress))
-        await started.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert not remote._core.wants
-        assert await remote.get(0) == BLOCKS[0]
-
-
-class TestLive:
-    async def test_old_and_new_blocks_in_order(self, remote: Remote, feed: Feed) -> None:
-        got: list[bytes] = []
-
-        async def read() -> None:
-            async for block in remote.live(490):
-                got.append(block)
-                if len(got) == 30:
-                    return
-
-        task = asyncio.create_task(read())
-        for i in range(20):
-            feed.append(b"new %d" % i)
-            await asyncio.sleep(0)
-        await task
-        assert got == BLOCKS[490:] + [b"new %d" % i for i in range(20)]
-
-    async def test_only_what_is_new(self, remote: Remote, feed: Feed) -> None:
-        await remote.update()
-        blocks: AsyncIterator[bytes] = remote.live(-1)
-        assert await anext(blocks) == BLOCKS[-1]
-        waiting = asyncio.ensure_future(anext(blocks))
-        await asyncio.sleep(0.01)
-        feed.append(b"new")
-        assert await waiting == b"new"
-
-    @pytest.mark.parametrize("quick", [True, False], ids=["stored at once", "stored in a thread"])
-    async def test_many_followers_get_every_append(
-        self,
-        start_node: StartNode,
-        writer: Node,
-        feed: Feed,
-        quick: bool,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        if not quick:  # pushes then come while the answer to a request waits for the disk
-            monkeypatch.setattr(intake, "INLINE_WAIT", -1.0)
-        remotes = [await (await start_node(writer)).follow(feed.key) for _ in range(10)]
-
-        async def read(remote: Remote) -> list[bytes]:
-            blocks = []
-            async for block in remote.live(450):
-                blocks.append(block)
-                if len(blocks) == 350:
-                    break
-            return blocks
-
-        tasks = [asyncio.create_task(read(remote)) for remote in remotes]
-        for i in range(300):
-            feed.append(b"live %d" % i)
-            if i % 10 == 0:
-                await asyncio.sleep(0.001)
-        expected = BLOCKS[450:] + [b"live %d" % i for i in range(300)]
-        assert await asyncio.gather(*tasks) == [expected] * 10
 
 
 class TestRun:
@@ -228,9 +84,6 @@ class TestRun:
 
 
 class TestOther:
-    async def test_a_byte_is_found(self, remote: Remote, feed: Feed) -> None:
-        assert await remote.seek(2000) == feed.seek(2000)
-
     async def test_update_returns_the_length(self, remote: Remote, feed: Feed) -> None:
         assert await remote.update() == 500
         feed.append(b"x")
@@ -254,49 +107,6 @@ class TestOther:
         assert await remote.update() == length
         assert remote.feed.fork == 1
 
-    async def test_heads_are_told_as_they_come(self, remote: Remote, feed: Feed) -> None:
-        await remote.update()
-        async with aclosing(remote.heads()) as heads, asyncio.timeout(20):
-            assert await anext(heads) == (0, 500)
-            feed.append(b"x")
-            assert await anext(heads) == (0, 501)
-            feed.truncate(9)
-            assert await anext(heads) == (1, 9)
-
-    async def test_what_the_disk_refuses_is_told(
-        self, remote: Remote, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        await remote.update()
-
-        def full(_proof: object) -> None:
-            raise StoreError("no space left")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(remote.feed, "accept", full)
-            with pytest.raises(StoreError, match="no space"):
-                await remote.get(1)
-        assert remote.feed.have == []
-        assert await remote.get(1) == BLOCKS[1]
-
-    async def test_what_the_disk_refuses_later_is_told_as_well(
-        self, remote: Remote, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        await remote.get(0)
-        await until(lambda: not remote.feed._staging.batches)
-
-        def full(*_: object) -> None:
-            remote.feed._staging.forget()
-            raise StoreError("no space left")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(remote.feed._staging, "flush", full)
-            assert await remote.get(1) == BLOCKS[1]
-            await until(lambda: remote._error is not None)
-        with pytest.raises(StoreError, match="no space"):
-            await remote.get(2)
-        assert remote.feed.have == [range(1)]
-        assert await remote.get(1) == BLOCKS[1]
-
     async def test_what_was_got_is_stored_without_being_asked_to(self, remote: Remote) -> None:
         await remote.update()
         assert await remote.get(3) == BLOCKS[3]
@@ -304,19 +114,6 @@ class TestOther:
         assert remote.feed[3] == BLOCKS[3]
         await until(lambda: not remote.feed._staging.batches)
         assert remote.feed[3] == BLOCKS[3]
-
-    async def test_closing_wakes_who_waits(self, remote: Remote) -> None:
-        await remote.update()
-        waiting = asyncio.ensure_future(anext(remote.live(500)))
-        await asyncio.sleep(0.01)
-        await remote.close()
-        await remote.close()
-        with pytest.raises(ClosedError):
-            await waiting
-        with pytest.raises(ClosedError):
-            await remote.get(3)
-        with pytest.raises(BlockMissing):
-            remote.feed[3]
 
     async def test_losing_the_connection_is_got_over(self, remote: Remote, writer: Node) -> None:
         await remote.get(1)
