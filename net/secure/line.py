@@ -1,10 +1,9 @@
 """A line: one carrier with the Noise session that runs over it.
 
-What a secure stream reads from and writes to. A stream has one line, and two while it
-moves from one carrier to another (`net.secure.moving`): then it writes on the new one already
-and reads what the old one still brings.
+What a secure stream reads from and writes to; while it moves it has two (`net.secure.lines`).
 
     carrier -> Line.data_received -> session -> LineOwner.line_received
+    carrier <- Writer.flush       <- session <- Writer.seal
 
 Invariant: after the first fault of the peer its bytes are dropped, and the owner is told
 once that the line is lost, last of all calls.
@@ -14,7 +13,7 @@ Must not know what the bytes mean, or which of its owner's lines it is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from net.carriers.base import Carrier
 from net.errors import NetError, PeerError
@@ -26,6 +25,7 @@ from net.noise import (
     StreamEnded,
     StreamMoved,
 )
+from net.secure.writer import Writer
 
 
 class LineOwner(Protocol):
@@ -58,9 +58,6 @@ class LineOwner(Protocol):
     def line_resumed(self, line: Line) -> None:
         """Learn that the carrier has room."""
 
-    def flush(self) -> None:
-        """Hand what was written meanwhile to the carrier."""
-
 
 class Line:
     """The receiver of one carrier."""
@@ -68,6 +65,7 @@ class Line:
     def __init__(self, carrier: Carrier, session: NoiseSession, owner: LineOwner) -> None:
         self.carrier = carrier
         self.session = session
+        self.writer = Writer(carrier, session)
         self.owner = owner
         self.on_lost: list[Callable[[], None]] = []
         """Called when the carrier is gone, before the owner."""
@@ -107,6 +105,7 @@ class Line:
     def carrier_lost(self, error: Exception | None) -> None:
         """Learn that the carrier is gone."""
         self._failed = True
+        self.writer.close()
         for call in self.on_lost:
             call()
         self.owner.line_lost(self, error)
@@ -136,12 +135,7 @@ class Line:
                     owner.line_ended(self)
                 case StreamMoved():
                     owner.line_moved(self)
-        owner.flush()
-
-    def flush(self) -> None:
-        """Hand to the carrier what the session has to send."""
-        if data := self.session.data_to_send():
-            self.carrier.write(data)
+        self.writer.flush()
 
     # A stream that moves.
 
@@ -158,13 +152,6 @@ class Line:
             self._end_due = False
             self.carrier_ended()
 
-    def leave(self) -> None:
-        """Send as the last record that our direction goes on elsewhere, or has ended."""
-        if not self.session.send_ended:
-            self.session.send_moved()
-            self.flush()
-            self.carrier.write_end()
-
     def retire(self) -> None:
         """Close the carrier as soon as the other end has all of it."""
         self._retired = True
@@ -179,12 +166,3 @@ class Line:
     def _fail(self, error: NetError) -> None:
         self.drop()
         self.owner.line_failed(self, error)
-
-
-class Surrendered(NamedTuple):
-    """What a stream gives to the one that goes on over its line."""
-
-    line: Line
-    early: bytes
-    ended: bool
-    paused: bool

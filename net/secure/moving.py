@@ -101,7 +101,7 @@ class Moves:
             onto.write(REFUSED)
             onto.close()
             return
-        stream.expect_move(onto)
+        stream.lines.expect(onto)
         onto.write(AGREED + _proof(stream, onto, stream.initiator))
         await _until_either_is_gone(stream, onto)
 
@@ -143,5 +143,5 @@ async def _until_either_is_gone(stream: SecureStream, onto: SecureStream) -> Non
     finally:
         for wait in waits:
             wait.cancel()
-        stream.forget_move(onto)
+        stream.lines.forget(onto)
         onto.abort()

@@ -78,10 +78,10 @@ async def _establish(
 ) -> SecureStream:
     try:
         async with asyncio.timeout(seconds):
-            peer = await stream.begin()
+            peer = await stream.handshake.begin()
             if peer is not None:
                 await _decide(allow, peer)
-                await stream.accept(extra)
+                await stream.handshake.accept(extra)
     except TimeoutError as error:
         stream.abort()
         raise DeadlineError(

@@ -2,8 +2,8 @@
 
     stream.write(b"hi"); await stream.drain(); await stream.read(65536); stream.close()
 
-The face of a `Line`, which is a carrier with its session: it keeps deadlines and applies
-back-pressure. `net.secure.opening` makes it.
+The face of a `Line`, which is a carrier with its session, or of the two that it has while it
+moves: it keeps deadlines and applies back-pressure. `net.secure.opening` makes it.
 A reader that stops reading stops the peer, through the carrier; `drain` waits for a peer
 that does not read. A layer that would rather be called than read (the channels do)
 attaches a consumer.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from functools import partial
 from typing import Self
 
 from net.addresses import Address
@@ -25,46 +24,34 @@ from net.carriers.base import Carrier
 from net.errors import ClosedError, HandshakeError, NetError
 from net.noise import Established, NoiseSession, PeerIdentified
 from net.secure.consumer import Consumer
-from net.secure.line import Line, Surrendered
+from net.secure.handshake import Handshake
+from net.secure.line import Line
+from net.secure.lines import FLUSH_DEADLINE, Giver, Lines, Surrendered
 from net.secure.reader import READ_HIGH, Reader
+from net.secure.writer import SEAL_CHUNK
 
 CLOSE_DEADLINE = 5.0
 """Seconds in which the peer may end its direction after we have ended ours."""
-FLUSH_DEADLINE = 60.0
-"""Seconds in which a closed stream must get rid of what was written before."""
-
-SEAL_CHUNK = 256 << 10
-"""Bytes sealed before they are handed to the carrier: four records a system call."""
 
 
 class SecureStream:
-    """An encrypted, authenticated stream to one peer.
-
-    Reads and writes as asyncio streams do.
-    """
+    """An encrypted, authenticated stream to one peer; it reads and writes as asyncio's do."""
 
     def __init__(self, carrier: Carrier, session: NoiseSession) -> None:
-        self._carrier = carrier
-        self._session = session
+        line = Line(carrier, session, self)
+        self.handshake = Handshake(line)
         self._origin = session
-        self._line = self._source = Line(carrier, session, self)
-        self._next: SecureStream | None = None
-        self._taken: Surrendered | None = None
-        """What the line that we go on over had brought already."""
+        self.lines = Lines(line)
+        self._carrier, self._writer = carrier, line.writer
+        """Those of the line that is written on, at hand for each record."""
         self._given = False
-        self._old: set[Line] = set()
-        """Lines that we have left and that are not gone."""
         self._loop = asyncio.get_running_loop()
-        self._identified: asyncio.Future[PeerIdentified | None] = self._loop.create_future()
-        self._ready: asyncio.Future[Established] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._consumer: Consumer | None = None
         self._reader = Reader(self.pause_reading, self.resume_reading)
         self._drain_waiters: set[asyncio.Future[None]] = set()
         self._reading_paused = False
         self._writing_paused = False
-        self._unflushed = 0
-        self._flush_due = False
         self._ended = False
         self._end_sent = False
         self._closing = False
@@ -120,26 +107,6 @@ class SecureStream:
             raise RuntimeError("the handshake is not finished")
         return peer
 
-    # Making it.
-
-    async def begin(self) -> PeerIdentified | None:
-        """Start the handshake; return who wants to be accepted, None where nobody asks."""
-        self._carrier.start(self._line)
-        self.flush()
-        peer = await self._identified
-        if peer is None:
-            await self._ready
-        return peer
-
-    async def accept(self, extra: bytes) -> None:
-        """Finish the handshake with the peer that `begin` returned."""
-        if self._error is not None:
-            raise self._error
-        self._session.accept(extra)
-        self._line.dispatch()
-        self._carrier.resume_reading()
-        await self._ready
-
     # Reading.
 
     async def read(self, n: int = -1) -> bytes:
@@ -171,12 +138,12 @@ class SecureStream:
     def pause_reading(self) -> None:
         """Let the peer wait: a consumer that cannot pass on what it gets."""
         self._reading_paused = True
-        self._source.carrier.pause_reading()
+        self.lines.read.carrier.pause_reading()
 
     def resume_reading(self) -> None:
         """Read on."""
         self._reading_paused = False
-        self._source.carrier.resume_reading()
+        self.lines.read.carrier.resume_reading()
 
     # Writing.
 
@@ -187,24 +154,25 @@ class SecureStream:
         if self._closing or self._end_sent:
             raise ClosedError("the stream is closed for writing")
         if len(data) <= SEAL_CHUNK:
-            self._seal(data)
+            self._writer.seal(data)
             return
         view = memoryview(data)
         for start in range(0, len(view), SEAL_CHUNK):
-            self._seal(view[start : start + SEAL_CHUNK])
+            self._writer.seal(view[start : start + SEAL_CHUNK])
 
     def write_now(self, chunks: Iterable[bytes]) -> None:
         """Send chunks and hand them to the carrier now, not at the end of this turn of the loop."""
-        self._flush_due = True  # below
+        writer = self._writer
+        writer.flush_due = True  # below
         try:
             for chunk in chunks:
                 self.write(chunk)
         finally:
-            self.flush()
+            writer.flush()
 
     async def drain(self) -> None:
         """Wait until the peer has taken enough for more to be written."""
-        self.flush()
+        self._writer.flush()
         if self._writing_paused and self._error is None:
             waiter = self._loop.create_future()
             self._drain_waiters.add(waiter)
@@ -217,30 +185,13 @@ class SecureStream:
 
     def write_eof(self) -> None:
         """End our direction; the peer may go on."""
-        if not self._end_sent and self._session.established is not None and self._error is None:
+        if not self._end_sent and self._origin.established is not None and self._error is None:
             self._end_sent = True
-            self._session.send_end()
-            self.flush()
-            self._carrier.write_end()
-
-    def _seal(self, data: bytes | bytearray | memoryview) -> None:
-        self._session.send(data)
-        self._unflushed += len(data)
-        if self._unflushed >= SEAL_CHUNK:
-            self.flush()
-        elif not self._flush_due:
-            # Writes of one turn of the event loop leave in one system call.
-            self._flush_due = True
-            self._loop.call_soon(self.flush)
+            self._writer.end()
 
     def flush(self) -> None:
         """Hand what was written to the carrier now, not at the end of this turn of the loop."""
-        self._flush_due = False
-        self._unflushed = 0
-        if self._closed.done():
-            return  # what the session has to send may be another stream's
-        if data := self._session.data_to_send():
-            self._carrier.write(data)
+        self._writer.flush()
 
     # Ending.
 
@@ -259,7 +210,7 @@ class SecureStream:
         self._closing = True
         self._reader.clear()
         self._reader.fail(ClosedError("the stream is closed"))
-        if self._error is not None or self._session.established is None:
+        if self._error is not None or self._origin.established is None:
             self._carrier.abort()
             return
         self.write_eof()
@@ -267,11 +218,11 @@ class SecureStream:
         if self._ended or not linger:
             self._carrier.close()
         elif self._reading_paused:
-            self._source.carrier.resume_reading()
+            self.lines.read.carrier.resume_reading()
 
     def _abort_later(self) -> None:
         """Give the peer time to read what there is; while we move that is on two lines."""
-        behind = self._writing_paused or bool(self._old)
+        behind = self._writing_paused or bool(self.lines.left)
         seconds = FLUSH_DEADLINE if behind else CLOSE_DEADLINE
         if self._close_timer is not None:
             self._close_timer.cancel()
@@ -298,15 +249,11 @@ class SecureStream:
 
     def line_identified(self, peer: PeerIdentified) -> None:
         """Learn who wants to be accepted."""
-        if not self._identified.done():
-            self._identified.set_result(peer)
+        self.handshake.identified(peer)
 
     def line_established(self, peer: Established) -> None:
         """Learn that the handshake is done."""
-        if not self._identified.done():
-            self._identified.set_result(None)
-        if not self._ready.done():
-            self._ready.set_result(peer)
+        self.handshake.established(peer)
 
     def line_received(self, data: bytes) -> None:
         """Take the plaintext of one record."""
@@ -324,31 +271,29 @@ class SecureStream:
                 self._consumer.stream_ended()
             if self._closing:
                 self._carrier.close()
-        if line is not self._line:
+        if line is not self.lines.written:
             self._switch()
 
     def line_failed(self, line: Line, error: NetError) -> None:
         """Learn what the peer did wrong, or that the line was cut."""
-        if line is self._line or line is self._source:
-            self._line.drop()
-            self._source.drop()
+        if line in self.lines:
+            self.lines.drop()
             if self._error is None:
                 self._error = error
                 self._wake_all()
 
     def line_lost(self, line: Line, error: Exception | None) -> None:
         """Learn that the carrier is gone."""
-        if line is not self._line:
-            reason = f": {error}" if error else ""
+        reason = f": {error}" if error else ""
+        if line is not self.lines.written:
             self.line_failed(line, ClosedError(f"the connection was cut while it moved{reason}"))
             return
-        if line is not self._source:
-            self._source.drop()
+        if line is not self.lines.read:
+            self.lines.read.drop()
         if self._close_timer is not None:
             self._close_timer.cancel()
         if self._error is None and not (self._ended and self._closing):
-            reason = f": {error}" if error else ""
-            if self._session.established is None:
+            if self._origin.established is None:
                 self._error = HandshakeError(f"the connection was lost in the handshake{reason}")
             elif not self._ended or error is not None:
                 self._error = ClosedError(f"the connection was cut{reason}")
@@ -362,7 +307,7 @@ class SecureStream:
 
     def line_paused(self, line: Line) -> None:
         """Learn that the carrier has enough to send."""
-        if line is not self._line:
+        if line is not self.lines.written:
             return
         self._writing_paused = True
         if self._consumer is not None:
@@ -370,7 +315,7 @@ class SecureStream:
 
     def line_resumed(self, line: Line) -> None:
         """Learn that the carrier has room."""
-        if line is not self._line:
+        if line is not self.lines.written:
             return
         self._writing_paused = False
         if self._close_timer is not None:
@@ -390,47 +335,33 @@ class SecureStream:
     def may_move(self) -> bool:
         """Whether the stream can begin to move: it goes both ways, and is not moving."""
         ended = self._ended or self._end_sent or self.is_closing() or self._closed.done()
-        return not ended and self._next is None and not self._old
+        return not ended and not self.lines.moving
 
-    def expect_move(self, onto: SecureStream) -> None:
-        """Go on over another stream as soon as the peer does."""
-        self._next = onto
-
-    def forget_move(self, onto: SecureStream) -> None:
-        """Expect that no longer; nothing happens where it has come to pass."""
-        if self._next is onto:
-            self._next = None
-
-    def go_on_over(self, onto: SecureStream) -> None:
+    def go_on_over(self, onto: Giver) -> None:
         """Write from now on over the line of another stream, and read it after our own."""
-        self.flush()
-        left = self._taken = onto.surrender()
-        self._old.add(self._line)
-        self._line.leave()
-        left.line.hold()
-        left.line.owner = self
-        self._line, self._carrier, self._session = left.line, left.line.carrier, left.line.session
+        self._writer.flush()
+        taken = onto.surrender()
+        self.lines.go_on(taken, self)
+        self._carrier, self._writer = taken.line.carrier, taken.line.writer
         if self._end_sent:
-            self._session.send_end()
-            self._line.flush()
-            self._carrier.write_end()
-        if left.paused:
-            self.line_paused(self._line)
+            self._writer.end()
+        if taken.paused:
+            self.line_paused(taken.line)
         elif self._writing_paused:
-            self.line_resumed(self._line)
+            self.line_resumed(taken.line)
 
     def surrender(self) -> Surrendered:
         """Give the line away; the stream itself is over."""
-        self.flush()
+        self._writer.flush()
         self._closing = self._given = True
         self._closed.set_result(None)
         early = self._reader.take(self._reader.size)
-        return Surrendered(self._line, early, self._ended, self._writing_paused)
+        return Surrendered(self.lines.written, early, self._ended, self._writing_paused)
 
     def line_moved(self, line: Line) -> None:
         """Learn that what the peer says next comes over the line that was agreed on."""
-        if self._source is self._line:
-            onto, self._next = self._next, None
+        if self.lines.read is self.lines.written:
+            onto = self.lines.take_expected()
             if onto is None or onto.is_closing():
                 error = ClosedError("the stream moved to a connection that has been cut")
                 self.line_failed(line, error)
@@ -440,28 +371,20 @@ class SecureStream:
 
     def _switch(self) -> None:
         """Read the new line: the old one has brought all it had."""
-        old, self._source = self._source, self._line
-        timer = self._loop.call_later(FLUSH_DEADLINE, old.carrier.abort)
-        old.on_lost += [timer.cancel, partial(self._old.discard, old)]
-        old.retire()
-        left, self._taken = self._taken, None
-        assert left is not None, "a stream switches after it has gone on"
-        if left.early:
-            self.line_received(left.early)
-        if left.ended:
-            self.line_ended(self._line)
-        self._line.release()
+        taken = self.lines.switch()
+        if taken.early:
+            self.line_received(taken.early)
+        if taken.ended:
+            self.line_ended(taken.line)
+        taken.line.release()
         if self._reading_paused and not self._closing:
             self.pause_reading()
         else:
             self.resume_reading()
 
     def _wake_all(self) -> None:
-        for future in (self._identified, self._ready):
-            if not future.done() and self._error is not None:
-                future.set_exception(self._error)
-                future.exception()  # whoever waits gets it; nobody has to
         if self._error is not None:
+            self.handshake.fail(self._error)
             self._reader.fail(self._error)
         self._wake_writers()
 

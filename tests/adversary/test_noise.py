@@ -280,9 +280,9 @@ async def test_a_stream_cut_after_each_record(keep: int) -> None:
     messages = [bytes([number]) * 100 for number in range(5)]
     for message in messages:
         ours.write(message)
-    ours._session.send_end()
-    records = ours._session._outgoing
-    ours._session._outgoing = records[: 2 * keep]  # a header and a ciphertext each
+    ours._origin.send_end()
+    records = ours._origin._outgoing
+    ours._origin._outgoing = records[: 2 * keep]  # a header and a ciphertext each
     ours.flush()
     ours._carrier.close()
     expected = b"".join(messages[:keep])

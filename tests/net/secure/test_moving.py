@@ -85,7 +85,7 @@ async def test_a_conversation_goes_on(mover: int) -> None:
     assert ends.streams[0].handshake_hash == ends.streams[1].handshake_hash == before
     assert [stream.initiator for stream in ends.streams] == [True, False]
     assert ends.streams[0].remote_key == BOB.public_key
-    assert all(not stream._old for stream in ends.streams)
+    assert all(not stream.lines.left for stream in ends.streams)
     await ends.settle()
     assert all(stream._error is None for stream in ends.streams)
 
@@ -96,7 +96,7 @@ async def test_a_stream_may_move_again_and_again() -> None:
         onto = await secure(*memory_pair(chunk=turn + 1))
         await ends.move(onto, turn % 2)
         await talk(ends.streams)
-        await until(lambda: not any(stream._old for stream in ends.streams))
+        await until(lambda: not any(stream.lines.left for stream in ends.streams))
     await ends.settle()
 
 
@@ -308,7 +308,7 @@ async def test_channels_do_not_notice() -> None:
     connections = [Connection(stream) for stream in ends.streams]
     await asyncio.gather(*(connection.wait_ready() for connection in connections))
     await ends.move(await secure(*memory_pair()))
-    await until(lambda: not any(stream._old for stream in ends.streams))
+    await until(lambda: not any(stream.lines.left for stream in ends.streams))
     connections[0].mux.say_goodbye("enough")
     connections[0].close("enough")
     for connection in connections:
@@ -324,14 +324,14 @@ async def test_when_both_want_to_the_initiator_does() -> None:
     assert results[0] is None
     assert isinstance(results[1], NetError)
     await talk(ends.streams)
-    assert ends.streams[0]._line.session is ours[0]._session
+    assert ends.streams[0].lines.written.session is ours[0].lines.written.session
     await ends.settle()
 
 
 async def test_what_the_new_stream_has_still_to_send_is_not_lost() -> None:
     ends, onto = Ends(await secure(*memory_pair())), await secure(*memory_pair())
     for before, after in zip(ends.streams, onto, strict=True):
-        before.expect_move(after)
+        before.lines.expect(after)
         after.write(b"over the new line, ")  # leaves at the end of this turn
     ends.streams[0].go_on_over(onto[0])
     ends.streams[0].write(b"and more")
@@ -406,7 +406,7 @@ async def test_a_peer_that_does_not_prove_itself_or_refuses() -> None:
 
 async def test_moving_to_nowhere_ends_the_stream() -> None:
     ends = Ends(await secure(*memory_pair()))
-    ends.streams[0]._line.leave()
+    ends.streams[0].lines.written.writer.leave()
     with pytest.raises(ClosedError, match="moved to a connection that has been cut"):
         await ends.streams[1].read()
     with pytest.raises(NetError):

@@ -249,8 +249,8 @@ async def test_damage_on_the_way_is_not_the_peers_fault(pair: Pair, writes: bool
     await pair.right.wait_ready()
     stream = pair.right.stream
     damage = ProtocolError("record 7 is not authentic", code="not-authentic")
-    stream._line.carrier.abort()
-    stream.line_failed(stream._line, damage)
+    stream.lines.written.carrier.abort()
+    stream.line_failed(stream.lines.written, damage)
     if writes:
         pair.right._write([b"too late"])
     await pair.right.wait_closed()
