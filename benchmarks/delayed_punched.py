@@ -24,6 +24,7 @@ from benchmarks.harness import node_command, why_no_peers
 from benchmarks.link import FAR_ADDRESS, NEAR_ADDRESS, Link, why_not
 from feedlog import Store
 from net import Node, SecureStream
+from net.carriers.medium import Medium
 
 ROUND_TRIP = 40.0
 SETTLE = 4.0
@@ -73,7 +74,7 @@ async def receive(way: str, told: str) -> dict[str, float]:
     key, address = told.split()
     async with behind_a_wall(NEAR_ADDRESS, address) as node:
         stream = await node.connect(bytes.fromhex(key))
-        while f"{way} " not in stream.description:
+        while stream.medium is not Medium(f"punched {way}"):
             await stream.read(1 << 20)
         await read_for(stream, SETTLE)
         spent, start = process_time(), perf_counter()

@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from net.addresses import Address
+from net.carriers.medium import Medium
 
 HIGH_WATER = 256 << 10
 """Unsent bytes above which the writer is told to pause. Four records: enough to keep a
@@ -50,6 +51,10 @@ class Receiver(Protocol):
 
 class Carrier(Protocol):
     """An ordered stream of bytes to one other end."""
+
+    @property
+    def medium(self) -> Medium:
+        """What the bytes travel over."""
 
     @property
     def description(self) -> str:

@@ -1,6 +1,6 @@
 """A carrier with something that is kept for it: a punched way, a socket of its own.
 
-    carrier = HeldCarrier(inner, release, "punched quic 192.0.2.1:4000")
+    carrier = HeldCarrier(inner, release, Medium.PUNCHED_QUIC, "192.0.2.1:4000")
 
 Bytes pass through untouched. When the inner carrier is gone, however that came,
 `release` is called, once.
@@ -16,13 +16,17 @@ from collections.abc import Callable
 
 from net.addresses import Address
 from net.carriers.base import Carrier, Receiver
+from net.carriers.medium import Medium
 
 
 class HeldCarrier:
     """One carrier, and what to do when it is gone."""
 
-    def __init__(self, inner: Carrier, release: Callable[[], None], description: str) -> None:
-        self.description = description
+    def __init__(
+        self, inner: Carrier, release: Callable[[], None], medium: Medium, where: str
+    ) -> None:
+        self.medium = medium
+        self.description = f"{medium} {where}"
         self._inner = inner
         self._release: Callable[[], None] | None = release
         self._started = False

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 
 from net.carriers.base import HIGH_WATER, LOW_WATER, Receiver
+from net.carriers.medium import Medium
 
 CHUNK = 256 << 10
 """Bytes delivered in one turn of the event loop."""
@@ -27,7 +28,8 @@ class MemoryCarrier:
     """One end of an in-memory pair."""
 
     def __init__(self, name: str, chunk: int) -> None:
-        self.description = f"memory {name}"
+        self.medium = Medium.MEMORY
+        self.description = f"{self.medium} {name}"
         self.address: None = None
         self.binding = b""
         self._chunk = chunk

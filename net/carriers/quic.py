@@ -25,6 +25,7 @@ from net.addresses import Address, canonical, format_address
 from net.carriers.base import HIGH_WATER, LOW_WATER, Receiver
 from net.carriers.certificate import make_certificate
 from net.carriers.hashing import certificate_binding
+from net.carriers.medium import Medium
 from net.carriers.quic_endpoint import QuicEndpoint
 from net.carriers.quic_link import LinkData, LinkEnded, LinkEvent, LinkLost, LinkOpened, QuicLink
 from net.carriers.quic_packet import QUIC_BYTES
@@ -43,6 +44,7 @@ class QuicCarrier:
 
     def __init__(self, port: QuicPort, link: QuicLink) -> None:
         self.binding = b""
+        self.medium = Medium.QUIC
         self._port = port
         self._link = link
         self._receiver: Receiver | None = None
@@ -52,7 +54,7 @@ class QuicCarrier:
     @property
     def description(self) -> str:
         """Which way the bytes go, for people."""
-        return f"quic {format_address(self._link.path.address)}"
+        return f"{self.medium} {format_address(self._link.path.address)}"
 
     @property
     def address(self) -> Address:
@@ -169,7 +171,7 @@ class QuicPort:
         """Connect to a numeric address; raises `ConnectError`. Cancel it to give up."""
         if self._closed:
             raise ClosedError("the QUIC port is closed")
-        where = f"quic {format_address(address)}"
+        where = f"{Medium.QUIC} {format_address(address)}"
         link = self._endpoint.connect(canonical(address), self._loop.time())
         opened: asyncio.Future[QuicCarrier] = self._loop.create_future()
         self._connecting[link] = opened

@@ -22,10 +22,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from functools import partial
 from random import SystemRandom
 from typing import Self
 
 from net.addresses import Address, format_address
+from net.carriers.medium import Medium
 from net.carriers.tcp import TcpCarrier, bound_socket
 from net.errors import ConnectError, ListenError
 
@@ -74,7 +76,7 @@ class SimultaneousOpen:
                         return await self._attempt(address)
                     except OSError as error:
                         refusal = error
-        where = f"punched tcp {format_address(address)}"
+        where = f"{Medium.PUNCHED_TCP} {format_address(address)}"
         why = refusal.strerror if refusal is not None else "no answer in time"
         raise ConnectError(f"cannot connect to {where}: {why}", [where]) from refusal
 
@@ -89,6 +91,6 @@ class SimultaneousOpen:
             self._socket = bound_socket(self.address)
             raise
         # The transport has a descriptor of its own, so that `close` is always right.
-        _, carrier = await loop.create_connection(TcpCarrier, sock=self._socket.dup())
-        carrier.description = f"punched {carrier.description}"
+        made = partial(TcpCarrier, medium=Medium.PUNCHED_TCP)
+        _, carrier = await loop.create_connection(made, sock=self._socket.dup())
         return carrier

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from net.addresses import Address, canonical, family
 from net.carriers.base import HIGH_WATER, LOW_WATER, Receiver
+from net.carriers.medium import Medium
 from net.errors import ConnectError
 
 IDLE = 10
@@ -32,9 +33,15 @@ SMALL_READ_BUFFER = 16 << 10
 class TcpCarrier(asyncio.BufferedProtocol):
     """One TCP connection."""
 
-    def __init__(self, accepted: Callable[[TcpCarrier], None] | None = None) -> None:
+    def __init__(
+        self,
+        accepted: Callable[[TcpCarrier], None] | None = None,
+        *,
+        medium: Medium = Medium.TCP,
+    ) -> None:
         self.binding = b""
-        self.description = "tcp"
+        self.medium = medium
+        self.description = str(medium)
         self.address: Address | None = None
         self._accepted = accepted
         self._receiver: Receiver | None = None
@@ -99,7 +106,7 @@ class TcpCarrier(asyncio.BufferedProtocol):
             # Bytes handed to the kernel cannot be overtaken by urgent ones: keep them few.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, HIGH_WATER)
         peer = transport.get_extra_info("peername")
-        self.description = f"tcp {format_address(peer)}"
+        self.description = f"{self.medium} {format_address(peer)}"
         if peer and "%" not in peer[0]:  # a link-local address says nothing without its link
             self.address = canonical(peer[:2])
         if self._accepted is not None:
@@ -182,6 +189,6 @@ async def connect_tcp(host: str, port: int) -> TcpCarrier:
     try:
         _, carrier = await loop.create_connection(TcpCarrier, host, port)
     except OSError as error:
-        where = f"tcp {format_address((host, port))}"
+        where = f"{Medium.TCP} {format_address((host, port))}"
         raise ConnectError(f"cannot connect to {where}: {error}", [where]) from error
     return carrier

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from net.addresses import Address, format_address
 from net.carriers.base import Carrier
+from net.carriers.medium import Medium
 from net.carriers.quic import QuicPort
 from net.carriers.tcp import connect_tcp
 from net.errors import ConnectError, NetError
@@ -43,8 +44,9 @@ Secure = Callable[[Carrier], Awaitable[SecureStream]]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A name for people, and what to do to get a carrier."""
+    """What to do to get a carrier, what it would travel over, and a name for people."""
 
+    medium: Medium
     name: str
     connect: Callable[[], Awaitable[Carrier]]
     timeout: float = ATTEMPT_TIMEOUT
@@ -56,6 +58,7 @@ class Way:
 class Attempt(NamedTuple):
     """A way that has been tried, and the error that it ended with."""
 
+    medium: Medium
     name: str
     error: Exception
 
@@ -70,9 +73,10 @@ def ways_to(addresses: Iterable[Address], quic: QuicPort | None = None) -> list[
     """
     ways: list[Way] = []
     for address in addresses:
-        ways.append(Way(f"tcp {format_address(address)}", _by_tcp(address)))
+        where = format_address(address)
+        ways.append(Way(Medium.TCP, f"{Medium.TCP} {where}", _by_tcp(address)))
         if quic is not None:
-            ways.append(Way(f"quic {format_address(address)}", _by_quic(quic, address)))
+            ways.append(Way(Medium.QUIC, f"{Medium.QUIC} {where}", _by_quic(quic, address)))
     return ways[:MAX_WAYS]
 
 
@@ -145,7 +149,7 @@ class Race:
             try:
                 stream = task.result()
             except (NetError, OSError) as error:
-                self.attempts.append(Attempt(way.name, error))
+                self.attempts.append(Attempt(way.medium, way.name, error))
                 del self.running[task]
             else:
                 del self.running[task]
@@ -156,7 +160,7 @@ class Race:
         """Cancel what still runs, and close what has won too late."""
         for task, way in self.running.items():
             if task.cancel():
-                self.attempts.append(Attempt(way.name, TimeoutError()))
+                self.attempts.append(Attempt(way.medium, way.name, TimeoutError()))
         for outcome in await asyncio.gather(*self.running, return_exceptions=True):
             if isinstance(outcome, SecureStream):
                 outcome.abort()

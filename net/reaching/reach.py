@@ -22,6 +22,7 @@ from typing import Protocol
 from feedlog import KeyPair
 from net.addresses import Address, reach
 from net.carriers.base import Carrier
+from net.carriers.medium import Medium
 from net.carriers.ports import Ports
 from net.discovery import Introducer, PeerAddress
 from net.errors import ClosedError, ConnectError, DeadlineError, NotFound, PunchError
@@ -31,7 +32,7 @@ from net.reaching.crossing import PROTOCOL as CROSSES
 from net.reaching.crossing import Crossings
 from net.reaching.dial import Attempt, Way, dial, ways_to
 from net.reaching.rendezvous import Rendezvous
-from net.reaching.upgrade import Upgrades, is_by_quic
+from net.reaching.upgrade import Upgrades
 from net.secure.moving import PROTOCOL as MOVES
 from net.secure.opening import open_stream
 from net.secure.stream import SecureStream
@@ -112,7 +113,7 @@ class Reach:
         """Reach the peer of a stream by QUIC over TCP, too, so that it can move there."""
         opened = partial(open_stream, key_pair=self._key_pair, remote_key=stream.remote_key)
         async with self.crossings.turn(stream.remote_key):
-            if stream.is_closing() or not is_by_quic(stream):
+            if stream.is_closing() or not stream.medium.is_quic:
                 raise ClosedError("the stream has ended or moved before its turn came")
             assert stream.address is not None, "QUIC has one"
             agreeing = await self._ports.quic.connect(stream.address)
@@ -137,7 +138,7 @@ class Reach:
         async def connect() -> Carrier:
             return await self._rendezvous.connect(introducer, topic, public_key)
 
-        return Way(PUNCHED, connect, PUNCH_TIMEOUT)
+        return Way(Medium.PUNCHED_QUIC, PUNCHED, connect, PUNCH_TIMEOUT)
 
 
 def likeliest_first(addresses: Sequence[Address], ours: Address | None) -> list[Address]:
@@ -157,10 +158,10 @@ def _may_answer(address: Address, ours: Address | None) -> bool:
 
 def explain(attempts: Sequence[Attempt]) -> str:
     """Return why a peer was not reached, in the words of docs/guide/connect.md."""
-    errors = [attempt.error for attempt in attempts if attempt.name == PUNCHED]
+    errors = [attempt.error for attempt in attempts if attempt.medium is Medium.PUNCHED_QUIC]
     error = errors[-1] if errors else None
     if isinstance(error, PunchError) and error.reason == Reason.BOTH_RANDOM.name:
-        relays = any(attempt.name.startswith("relay ") for attempt in attempts)
+        relays = any(attempt.medium is Medium.RELAY for attempt in attempts)
         return "both NATs random and no relay" + (" works" if relays else "")
     if isinstance(error, NotFound | DeadlineError):
         return "peer silent"

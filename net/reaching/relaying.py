@@ -18,6 +18,7 @@ from functools import partial
 from feedlog import KeyPair
 from net.addresses import Address, RelayAddress, format_address, is_numeric
 from net.carriers.base import Carrier
+from net.carriers.medium import Medium
 from net.carriers.ports import Ports
 from net.dht.hashing import relay_topic
 from net.discovery import Discovery, PeerAddress
@@ -113,7 +114,8 @@ class Relaying:
         """Return the ways to a peer over the relays where it waits, which let `behind` go first."""
         return [
             Way(
-                f"relay {format_address(relay.address)}",
+                Medium.RELAY,
+                f"{Medium.RELAY} {format_address(relay.address)}",
                 partial(self._client.connect, relay, peer.public_key),
                 CIRCUIT_TIMEOUT,
                 behind=(behind, UNDER_WAY),

@@ -27,6 +27,7 @@ from feedlog import KeyPair
 from net.addresses import Address, format_address
 from net.carriers.base import Carrier
 from net.carriers.held import HeldCarrier
+from net.carriers.medium import Medium
 from net.carriers.punching import Punch, PunchPort, Way
 from net.carriers.quic import QuicPort
 from net.discovery import Introducer
@@ -207,8 +208,8 @@ class Hole:
     def hold(self, carrier: Carrier) -> Carrier:
         """Keep the way as long as the carrier lives."""
         assert self.way is not None, "somebody came over it"
-        name = f"punched quic {format_address(self.way.address)}"
-        return HeldCarrier(carrier, self.release, name)
+        where = format_address(self.way.address)
+        return HeldCarrier(carrier, self.release, Medium.PUNCHED_QUIC, where)
 
     def release(self) -> None:
         """Give the way up."""

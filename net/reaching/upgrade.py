@@ -21,6 +21,7 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 
+from net.carriers.medium import Medium
 from net.discovery import PeerAddress
 from net.errors import NetError
 from net.secure.moving import PROTOCOL, Moves
@@ -102,7 +103,7 @@ class Upgrades:
         """Try once to get the stream to a better way; tells whether it is there."""
         before = stream.description
         try:
-            if is_relayed(stream):
+            if stream.medium is Medium.RELAY:
                 async with self._searching:
                     onto = await self._direct(peer, topic)
             else:
@@ -117,14 +118,4 @@ class Upgrades:
 
 def may_improve(stream: SecureStream) -> bool:
     """Tell whether there may be a better way for a stream that is not just a way itself."""
-    return stream.protocol != PROTOCOL and (is_by_quic(stream) or is_relayed(stream))
-
-
-def is_by_quic(stream: SecureStream) -> bool:
-    """Tell whether a stream runs by QUIC now."""
-    return stream.description.startswith(("quic ", "punched quic "))
-
-
-def is_relayed(stream: SecureStream) -> bool:
-    """Tell whether a stream runs over a relay now."""
-    return stream.description.startswith("relay ")
+    return stream.protocol != PROTOCOL and (stream.medium.is_quic or stream.medium is Medium.RELAY)

@@ -13,6 +13,7 @@ import asyncio
 
 from net.addresses import Address
 from net.carriers.base import Receiver
+from net.carriers.medium import Medium
 from net.errors import ClosedError, NetError
 from net.relay.limits import Meter
 from net.relay.messages import Limits
@@ -29,7 +30,8 @@ class RelayCarrier:
     """A circuit comes from nowhere: the relay's address says nothing about the other end."""
 
     def __init__(self, stream: SecureStream, limits: Limits, early: bytes = b"") -> None:
-        self.description = f"relay {stream.remote_key.hex()[:8]} {stream.description}"
+        self.medium = Medium.RELAY
+        self.description = f"{self.medium} {stream.remote_key.hex()[:8]} {stream.description}"
         self.binding = b""
         self._stream = stream
         self._early = early

@@ -21,6 +21,7 @@ from typing import Self
 
 from net.addresses import Address
 from net.carriers.base import Carrier
+from net.carriers.medium import Medium
 from net.errors import ClosedError, HandshakeError, NetError
 from net.noise import Established, NoiseSession, PeerIdentified
 from net.secure.consumer import Consumer
@@ -89,6 +90,11 @@ class SecureStream:
     def initiator(self) -> bool:
         """Whether this end has opened the stream."""
         return self._origin.initiator
+
+    @property
+    def medium(self) -> Medium:
+        """What the bytes travel over now; it changes where the stream moves."""
+        return self._carrier.medium
 
     @property
     def description(self) -> str:

@@ -10,6 +10,7 @@ import pytest
 from net.carriers import Carrier, connect_tcp, listen_tcp, memory_pair
 from net.carriers.base import HIGH_WATER
 from net.carriers.held import HeldCarrier
+from net.carriers.medium import Medium
 from net.carriers.memory import MemoryCarrier
 from tests.reference.quic import quic_pair
 from tests.reference.receivers import Recording
@@ -48,7 +49,7 @@ async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
     if request.param.startswith("quic"):
         async with quic_pair(host, offload="no off" not in request.param) as (client, server):
             if request.param.endswith("held"):
-                yield HeldCarrier(client, lambda: None, "held"), server
+                yield HeldCarrier(client, lambda: None, Medium.PUNCHED_QUIC, "192.0.2.1:9"), server
                 return
             yield (server, client) if "backwards" in request.param else (client, server)
         return
@@ -177,5 +178,5 @@ async def test_a_writer_that_never_waits_is_told_to_pause(pair: Pair) -> None:
 
 
 async def test_it_says_which_way_the_bytes_go(pair: Pair) -> None:
-    assert pair[0].description
+    assert pair[0].description.startswith(f"{pair[0].medium} ")
     assert pair[0].binding == pair[1].binding

@@ -9,6 +9,7 @@ import pytest
 
 from net.carriers import memory_pair
 from net.carriers.held import HeldCarrier
+from net.carriers.medium import Medium
 from net.carriers.memory import MemoryCarrier
 from tests.reference.receivers import Recording
 
@@ -42,8 +43,9 @@ async def test_a_started_carrier_releases_when_it_is_lost(
 ) -> None:
     near, far = memory_pair()
     kept = Kept()
-    held = HeldCarrier(near, kept.release, "held")
-    assert (held.description, held.address, held.binding) == ("held", None, b"")
+    held = HeldCarrier(near, kept.release, Medium.PUNCHED_QUIC, "192.0.2.1:9")
+    assert (held.medium, held.description) == (Medium.PUNCHED_QUIC, "punched quic 192.0.2.1:9")
+    assert (held.address, held.binding) == (None, b"")
     held.start(seen := Recording())
     far.start(Recording())
     end(held, far)
@@ -57,7 +59,7 @@ async def test_a_started_carrier_releases_when_it_is_lost(
 async def test_one_that_never_started_releases_when_it_is_ended() -> None:
     near, _ = memory_pair()
     kept = Kept()
-    held = HeldCarrier(near, kept.release, "held")
+    held = HeldCarrier(near, kept.release, Medium.PUNCHED_QUIC, "192.0.2.1:9")
     held.abort()
     held.close()
     await kept.done.wait()

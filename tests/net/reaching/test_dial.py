@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from net.carriers import Carrier, TcpListener, listen_tcp, memory_pair
+from net.carriers.medium import Medium
 from net.carriers.quic import QuicPort
 from net.carriers.udp import UdpSocket
 from net.errors import ConnectError, ListenError, NetError
@@ -99,7 +101,8 @@ async def test_a_silent_way_does_not_hold_up_the_next(bob: Listening, quic: Quic
             cancelled.set()
         raise AssertionError
 
-    stream = await dial([Way("silence", never), *ways_to([address], quic)], secure, stagger=0.01)
+    ways = [Way(Medium.MEMORY, "silence", never), *ways_to([address], quic)]
+    stream = await dial(ways, secure, stagger=0.01)
     assert cancelled.is_set()
     stream.abort()
 
@@ -120,7 +123,7 @@ async def test_when_nothing_works_each_attempt_is_named(quic: QuicPort) -> None:
     other.key = EVE
     wrong, silent = await other.open(), await UdpSocket.open("127.0.0.1")
     nobody = silent.addresses[0]
-    ways = [Way(way.name, way.connect, timeout=0.5) for way in ways_to([wrong, nobody], quic)]
+    ways = [replace(way, timeout=0.5) for way in ways_to([wrong, nobody], quic)]
     with pytest.raises(ConnectError) as caught:
         await dial(ways, secure, stagger=0.01)
     reasons = sorted(caught.value.tried)
@@ -147,7 +150,7 @@ async def test_losers_are_closed_even_if_they_had_won() -> None:
             left.description = name
             return left
 
-        return Way(name, connect)
+        return Way(Medium.MEMORY, name, connect)
 
     async def at_once(carrier: Carrier) -> SecureStream:
         stream = SecureStream(carrier, None)  # type: ignore[arg-type]  # no handshake wanted
@@ -178,7 +181,7 @@ async def test_a_way_waits_for_a_better_one_that_runs_and_no_longer() -> None:
             await fail.wait()
             raise ConnectError("no")
 
-        return Way(name, connect, behind=behind)
+        return Way(Medium.MEMORY, name, connect, behind=behind)
 
     loop = asyncio.get_running_loop()
     ways = [way("better"), way("other"), way("last", behind=("better", 1000.0))]
@@ -208,7 +211,7 @@ async def test_a_cancelled_dial_leaves_nothing_running(bob: Listening) -> None:
                 running.discard(name)
             raise AssertionError
 
-        return Way(name, connect)
+        return Way(Medium.MEMORY, name, connect)
 
     racing = asyncio.ensure_future(dial([way("a"), way("b")], secure, stagger=0.0))
     while len(running) < 2:  # noqa: ASYNC110 - nothing tells
@@ -225,7 +228,7 @@ async def test_a_mistake_of_ours_is_not_taken_for_a_path(bob: Listening) -> None
         raise KeyError("a bug")
 
     with pytest.raises(KeyError):
-        await dial([Way("broken", broken)], secure)
+        await dial([Way(Medium.MEMORY, "broken", broken)], secure)
     assert issubclass(ConnectError, NetError)
     assert not bob.tasks
 
@@ -238,6 +241,7 @@ async def test_what_a_peer_announces_is_tried_up_to_a_limit(quic: QuicPort) -> N
         "quic 192.0.2.1:1",
         "tcp 192.0.2.1:2",
     ]
+    assert [way.medium for way in ways[:2]] == [Medium.TCP, Medium.QUIC]
     assert [way.name for way in ways_to([("::1", 1)])] == ["tcp [::1]:1"]
     made: Callable[[], Awaitable[Carrier]] = ways[0].connect
     assert callable(made)

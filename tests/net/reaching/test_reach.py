@@ -9,6 +9,7 @@ import pytest
 
 from net.addresses import Address, RelayAddress
 from net.carriers import Carrier
+from net.carriers.medium import Medium
 from net.carriers.ports import Ports
 from net.discovery import PeerAddress
 from net.errors import ConnectError, DeadlineError, NetError, NotFound, PunchError
@@ -85,7 +86,8 @@ def reach_from(ports: Ports, introducer: Silence | None, ours: Address | None = 
 
     def relayed(peer: PeerAddress, behind: str) -> list[Way]:
         return [
-            Way(f"relay {relay.address[0]}", refused, behind=(behind, 1)) for relay in peer.relays
+            Way(Medium.RELAY, f"relay {relay.address[0]}", refused, behind=(behind, 1))
+            for relay in peer.relays
         ]
 
     return Reach(ALICE, ports, rendezvous, around, relayed)

@@ -9,6 +9,7 @@ import pytest
 
 from feedlog import Store
 from net.addresses import parse_address
+from net.carriers.medium import Medium
 from net.dht.hashing import peer_topic
 from net.dht.messages import DHT_TAG
 from net.discovery import PeerAddress
@@ -17,7 +18,6 @@ from net.node import Node
 from net.reaching.reach import PUNCHED
 from net.reaching.relaying import CIRCUIT_TIMEOUT, UNDER_WAY
 from net.reaching.streams import PROTOCOL as STREAMS
-from net.reaching.upgrade import is_relayed
 from net.relay.limits import RelayLimits
 from net.secure.stream import SecureStream
 from tests.net.conftest import StartNode
@@ -136,14 +136,14 @@ async def test_a_stream_over_a_relay_moves_to_a_direct_way(start_node: StartNode
     network, dht = client._parts.network, client._parts.network._dht
     network._dht = None  # nobody introduces it
     stream = await reach.connect(hidden, topic, STREAMS)
-    assert is_relayed(stream)
+    assert stream.description.startswith("relay ")
     sending = asyncio.ensure_future(send_and_read(stream, 3_000_000))
     network._dht = dht
     reach.upgrades.watch(
         stream, replace(hidden, addresses=(parse_address(server_node.address),)), topic
     )
     await sending
-    while is_relayed(stream):  # noqa: ASYNC110 - nothing tells
+    while stream.medium is Medium.RELAY:  # noqa: ASYNC110 - nothing tells
         await asyncio.sleep(0.01)
     assert await send_and_read(stream, 3_000_000)
     stream.abort()

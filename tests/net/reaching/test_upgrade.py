@@ -6,9 +6,10 @@ import pytest
 
 from net.carriers import memory_pair
 from net.carriers.held import HeldCarrier
+from net.carriers.medium import Medium
 from net.discovery import PeerAddress
 from net.errors import ConnectError
-from net.reaching.upgrade import PAUSES, Upgrades, is_relayed, may_improve
+from net.reaching.upgrade import PAUSES, Upgrades, may_improve
 from net.secure.moving import PROTOCOL, Moves
 from net.secure.opening import accept_stream, open_stream
 from net.secure.stream import SecureStream
@@ -62,14 +63,13 @@ async def relayed(bed: RelayBed) -> tuple[SecureStream, SecureStream]:
 async def test_a_relayed_stream_becomes_direct_when_it_can() -> None:
     bed, side = RelayBed(), Side()
     ours, theirs = await relayed(bed)
-    assert is_relayed(ours)
-    assert is_relayed(theirs)
+    assert [stream.medium for stream in (ours, theirs)] == [Medium.RELAY] * 2
     side.opener.watch(ours, PEER, TOPIC)
     side.other.add(theirs)
     await until(lambda: side.attempts > 2)
     ours.write(b"by relay, ")
     side.open = True
-    await until(lambda: not is_relayed(ours) and not is_relayed(theirs))
+    await until(lambda: ours.medium is theirs.medium is Medium.MEMORY)
     ours.write(b"and directly")
     assert await theirs.readexactly(22) == b"by relay, and directly"
     await until(lambda: not bed.service.circuits)
@@ -80,18 +80,18 @@ async def test_a_relayed_stream_becomes_direct_when_it_can() -> None:
     bed.close()
 
 
-async def by_quic(name: str, protocol: str = "") -> tuple[SecureStream, SecureStream]:
+async def by_quic(medium: Medium, protocol: str = "") -> tuple[SecureStream, SecureStream]:
     """Return both ends of a stream that seems to run by QUIC."""
-    near, far = (HeldCarrier(one, lambda: None, f"{name} 192.0.2.1:9") for one in memory_pair())
+    near, far = (HeldCarrier(one, lambda: None, medium, "192.0.2.1:9") for one in memory_pair())
     return await asyncio.gather(
         open_stream(near, ALICE, BOB.public_key, protocol=protocol), accept_stream(far, BOB)
     )
 
 
-@pytest.mark.parametrize("name", ["quic", "punched quic"])
-async def test_a_stream_by_quic_goes_to_tcp_when_it_can(name: str) -> None:
+@pytest.mark.parametrize("medium", [Medium.QUIC, Medium.PUNCHED_QUIC])
+async def test_a_stream_by_quic_goes_to_tcp_when_it_can(medium: Medium) -> None:
     side = Side()
-    ours, theirs = await by_quic(name)
+    ours, theirs = await by_quic(medium)
     side.opener.watch(ours, PEER, TOPIC)
     side.other.add(theirs)
     assert side.other.expects(ALICE.public_key)
@@ -110,7 +110,7 @@ async def test_a_stream_by_quic_goes_to_tcp_when_it_can(name: str) -> None:
 async def test_a_way_is_not_improved_by_itself() -> None:
     """What a stream is about to go on over is not that stream."""
     side = Side()
-    ours, theirs = await by_quic("quic", PROTOCOL)
+    ours, theirs = await by_quic(Medium.QUIC, PROTOCOL)
     side.opener.watch(ours, PEER, TOPIC)
     side.other.add(theirs)
     assert not side.opener._tasks
@@ -124,11 +124,11 @@ async def test_from_a_relay_through_a_hole_to_tcp() -> None:
     bed, side = RelayBed(), Side()
     side.opener = Upgrades(side.direct, side.beside, pauses=(0.05, 3600.0))
     ours, theirs = await relayed(bed)
-    ways = ["punched quic", "tcp"]
+    ways = [Medium.PUNCHED_QUIC, Medium.TCP]
 
     async def better(why_not: str) -> SecureStream:
         assert why_not
-        near, far = (HeldCarrier(one, lambda: None, f"{ways[0]} to") for one in memory_pair())
+        near, far = (HeldCarrier(one, lambda: None, ways[0], "to") for one in memory_pair())
         del ways[0]
         ours, theirs = await asyncio.gather(
             open_stream(near, ALICE, BOB.public_key, protocol=PROTOCOL), accept_stream(far, BOB)
@@ -165,7 +165,7 @@ async def test_nothing_is_looked_for_when_the_stream_is_over() -> None:
 async def test_a_stream_that_the_other_end_has_moved_stays_there() -> None:
     side = Side()
     side.opener = Upgrades(side.direct, side.beside, pauses=(0.5,))
-    ours, theirs = await by_quic("quic")
+    ours, theirs = await by_quic(Medium.QUIC)
     side.opener.watch(ours, PEER, TOPIC)
     (search,) = side.opener._tasks
     near, far = memory_pair()
