@@ -3,7 +3,7 @@
 Each has a context of its own, so that a signature made for one purpose is never
 valid for another. H is BLAKE3 with 20 bytes of output, the width of the routing table;
 tokens use its keyed mode.
-Specified in docs/spec/dht.md, section 3; tests/vectors/dht.json holds an example of each.
+Specified in docs/spec/dht.md, section 3; tests/vectors/dht_example.json holds an example of each.
 """
 
 from __future__ import annotations
