@@ -16,7 +16,7 @@ from feedlog_cli.errors import CommandError
 from feedlog_cli.finding import Finding
 from feedlog_cli.output import note, plural, printable
 from feedlog_cli.trie_hints import EXTENSION, TrieHints
-from net import DeadlineError, NetError, Node, Remote
+from net import DeadlineError, NetError, Node, Remote, Setback, SetbackKind
 
 TIMEOUT = 20.0
 """Seconds that a command looks for peers, or waits for the next block, by default."""
@@ -84,22 +84,20 @@ async def _watch(remote: Remote, seen: set[str]) -> None:
 
 
 def _remark(remote: Remote, seen: set[str]) -> None:
-    for attempt in tuple(remote.attempts):
-        if attempt not in seen:
-            seen.add(attempt)
-            remark = for_people(attempt)
-            if remark:
-                note(f"= {remark}")
+    for setback in tuple(remote.attempts):
+        remark = for_people(setback)
+        if remark and remark not in seen:
+            seen.add(remark)
+            note(f"= {remark}")
 
 
-def for_people(attempt: str) -> str:
-    """Return what a report of a failed attempt means to a user; nothing for what is usual."""
-    if attempt.startswith("no announcement") or attempt.endswith("is banned"):
+def for_people(setback: Setback) -> str:
+    """Return what a setback means to a user; nothing for what is usual."""
+    if setback.kind in {SetbackKind.UNANNOUNCED, SetbackKind.BANNED}:
         return ""  # an error says the first, if it matters; the second follows from a refusal
-    peer, left, reason = attempt.partition(" left: ")
-    if left and reason.startswith("proof"):
-        return f"refused peer {peer}: what it sent is not what the writer signed"
-    return printable(attempt)
+    if setback.kind is SetbackKind.FALSE_PROOF:
+        return f"refused peer {setback.name}: what it sent is not what the writer signed"
+    return printable(str(setback))
 
 
 @contextmanager
@@ -108,7 +106,8 @@ def explaining(remote: Remote, finding: Finding, seconds: float) -> Iterator[Non
     try:
         yield
     except DeadlineError as error:
-        if remote.status().peers or any("no announcement" not in one for one in remote.attempts):
+        unannounced = SetbackKind.UNANNOUNCED
+        if remote.status().peers or any(one.kind is not unannounced for one in remote.attempts):
             raise
         raise CommandError(
             f"nobody announces {remote.feed.id}: asked {plural(remote.searches, 'time')} "

@@ -35,6 +35,7 @@ from net.relay.limits import RelayLimits
 from net.secure.stream import SecureStream
 from net.sharing.remote import Remote
 from net.sharing.remote_file import RemoteFile
+from net.sharing.setbacks import Setback, SetbackKind
 from net.sharing.status import PeerStatus, Status
 
 __all__ = [
@@ -59,6 +60,8 @@ __all__ = [
     "RemoteFile",
     "SecureStream",
     "Server",
+    "Setback",
+    "SetbackKind",
     "Status",
     "Value",
 ]

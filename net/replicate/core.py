@@ -38,6 +38,9 @@ from net.replicate.session import Arrival, Query, Sent, Session
 from net.replicate.standing import Standing
 from net.replicate.wants import Wants
 
+FALSE_PROOF = "proof"
+"""The code of the error about a peer that sends what the writer has not signed."""
+
 
 class Replication:
     """One feed and the peers that have it, or want it."""
@@ -271,7 +274,7 @@ class Replication:
                 sent.query.tried.discard(session.number)
         elif isinstance(error, InvalidProof):
             self.counters["failures"] += 1
-            fault = ProtocolError(f"proof of {session.name or 'a peer'}: {error}", code="proof")
+            fault = ProtocolError(f"proof of {session.name or 'a peer'}: {error}", code=FALSE_PROOF)
             self._events.append(PeerFailed(session, fault))
             self.close(session, now)
         else:

@@ -24,12 +24,14 @@ from net.discovery import Discovery, PeerAddress
 from net.errors import ConnectError, NetError, PeerError
 from net.finding.announcer import Announcer
 from net.reaching.reception import Reception
+from net.replicate.core import FALSE_PROOF
 from net.replicate.serving import Handler
 from net.replicate.throttle import Throttle
 from net.secure.stream import SecureStream
 from net.sharing.connection import Connection
 from net.sharing.finder import Finder, note_peer
 from net.sharing.remote import Remote
+from net.sharing.setbacks import Setback, SetbackKind
 from net.sharing.swarm import Peer, Swarm
 
 POLL = 0.25
@@ -191,21 +193,21 @@ class Feeds:
             await self._meet_now(peer, swarm, remote)
 
     async def _meet_now(self, peer: PeerAddress, swarm: Swarm, remote: Remote) -> None:
-        name = peer.public_key.hex()[:8]
-        if peer.public_key in swarm.keys:
+        key = peer.public_key
+        if key in swarm.keys:
             return
-        if self._reception.is_banned(peer.public_key):
-            remote.attempts.append(f"{name} broke a rule and is banned")
+        if self._reception.is_banned(key):
+            remote.attempts.append(Setback(SetbackKind.BANNED, key))
             return
-        for connection in self._connections.get(peer.public_key, ()):
+        for connection in self._connections.get(key, ()):
             if swarm.add(connection) is not None:
                 return
         try:
             stream = await self._reach(peer, feed_topic(swarm.feed.discovery_key))
-        except ConnectError as error:
-            remote.attempts.append(f"{name}: {'; '.join(error.tried) or error}")
         except NetError as error:
-            remote.attempts.append(f"{name}: {error}")
+            tried = error.tried if isinstance(error, ConnectError) else ()
+            reason = "; ".join(tried) or str(error)
+            remote.attempts.append(Setback(SetbackKind.UNREACHED, key, reason))
         else:
             if swarm.add(self.connected(stream)) is not None:
                 loop = asyncio.get_running_loop()
@@ -227,11 +229,14 @@ class Feeds:
     def _peer_left(self, peer: Peer, reason: str) -> None:
         """Learn that a peer of a swarm is gone; look for another if it was the last."""
         swarm = peer.swarm
-        if isinstance(peer.connection.error, PeerError):
+        error = peer.connection.error
+        if isinstance(error, PeerError):
             self._reception.ban(peer.key)
         remote = self._remotes.get(swarm)
         if remote is not None:
-            remote.attempts.append(f"{peer.key.hex()[:8]} left: {reason or 'no reason given'}")
+            lied = isinstance(error, PeerError) and error.code == FALSE_PROOF
+            kind = SetbackKind.FALSE_PROOF if lied else SetbackKind.LEFT
+            remote.attempts.append(Setback(kind, peer.key, reason or "no reason given"))
             self._finders[swarm].wake()
 
     def moved(self) -> None:

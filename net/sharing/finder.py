@@ -24,6 +24,7 @@ from net.dht.hashing import feed_topic
 from net.discovery import Discovery, PeerAddress
 from net.errors import NetError
 from net.sharing.remote import Remote
+from net.sharing.setbacks import Setback, SetbackKind
 from net.sharing.swarm import Swarm
 
 MAX_PEERS = 16
@@ -112,9 +113,10 @@ class Finder:
                             break
                         meetings.add(group.create_task(self._meet(peer)))
         except* NetError as errors:
-            remote.attempts.append(f"the search failed: {errors.exceptions[0]}")
+            failed = Setback(SetbackKind.SEARCH_FAILED, reason=str(errors.exceptions[0]))
+            remote.attempts.append(failed)
         if not found:
-            remote.attempts.append(f"no announcement found {self._asked()}".strip())
+            remote.attempts.append(Setback(SetbackKind.UNANNOUNCED, reason=self._asked()))
 
     async def _meet_all(self, peers: Sequence[PeerAddress]) -> None:
         await asyncio.gather(*(self._meet(peer) for peer in peers))

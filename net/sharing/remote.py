@@ -27,6 +27,7 @@ from net.sharing.fetcher import Fetcher
 from net.sharing.live import Live
 from net.sharing.remote_bytes import RemoteBytes
 from net.sharing.remote_file import RemoteFile
+from net.sharing.setbacks import Setback
 from net.sharing.status import Status, status_of, tried
 from net.sharing.swarm import Swarm
 
@@ -44,7 +45,7 @@ class Remote:
 
     def __init__(self, swarm: Swarm, *, closed: Callable[[Remote], None]) -> None:
         self.feed: Feed = swarm.feed
-        self.attempts: deque[str] = deque(maxlen=ATTEMPTS_KEPT)
+        self.attempts: deque[Setback] = deque(maxlen=ATTEMPTS_KEPT)
         """What was done to find peers and did not help, for people."""
         self.searches = 0
         """How often peers were looked for."""

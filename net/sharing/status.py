@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from net.sharing.setbacks import Setback
 from net.sharing.swarm import Swarm
 
 
@@ -79,7 +80,7 @@ def status_of(swarm: Swarm) -> Status:
     )
 
 
-def tried(swarm: Swarm, attempts: Iterable[str]) -> str:
+def tried(swarm: Swarm, attempts: Iterable[Setback]) -> str:
     """Return what was done to find peers, and how it went, in one line."""
     parts = []
     if swarm.peers:
@@ -90,5 +91,5 @@ def tried(swarm: Swarm, attempts: Iterable[str]) -> str:
             else f"{peer.key.hex()[:8]} does not have it"
             for session, peer in swarm.peers.items()
         ]
-    parts += dict.fromkeys(attempts)
+    parts += dict.fromkeys(map(str, attempts))
     return "; ".join(parts) or "no peer was found yet"

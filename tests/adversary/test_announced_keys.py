@@ -83,5 +83,5 @@ async def test_an_announcer_without_a_key_does_not_end_the_search() -> None:
             await came.wait()
             await writer.share(feed)
             assert await remote.get(0, timeout=60) == b"hello"
-            assert any("not a public key" in one for one in remote.attempts)
+            assert any("not a public key" in one.reason for one in remote.attempts)
     listener.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from feedlog import Store
+from net.sharing.setbacks import Setback, SetbackKind
 from net.sharing.status import tried
 from tests.net.conftest import StartNode
 
@@ -20,7 +21,8 @@ async def test_figures_add_up_and_words_name_the_peers(start_node: StartNode) ->
     assert [peer.public_key for peer in status.peers] == [writer.public_key]
     name = writer.public_key.hex()[:8]
     assert f"{name} does not have it" in tried(remote._swarm, [])
-    assert tried(remote._swarm, ["dialled", "dialled"]).endswith("; dialled")
+    dialled = Setback(SetbackKind.UNREACHED, bytes(32), "refused")
+    assert tried(remote._swarm, [dialled, dialled]).endswith("have it; 00000000: refused")
 
 
 async def test_without_peers(start_node: StartNode) -> None:
