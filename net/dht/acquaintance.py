@@ -18,9 +18,11 @@ from feedlog.errors import DecodeError
 from feedlog.keys import verify
 from net.addresses import Address, pack_address
 from net.dht.calls import Call
+from net.dht.contacts import Contact
+from net.dht.datagrams import Response, decode_body
 from net.dht.exchange import Exchange
 from net.dht.hashing import ID_SIZE, node_id, ping_signable
-from net.dht.messages import Contact, Ping, Pong, Response, decode_body
+from net.dht.messages import Ping, Pong
 from net.dht.routing import Table
 
 MAX_VERIFYING = 32

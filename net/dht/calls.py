@@ -13,7 +13,8 @@ import heapq
 from dataclasses import dataclass
 
 from net.addresses import Address
-from net.dht.messages import Arguments, Contact
+from net.dht.contacts import Contact
+from net.dht.messages import Arguments
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,23 +23,14 @@ from net.addresses import Address, RelayAddress, canonical, family, reach
 from net.dht.acquaintance import Acquaintance
 from net.dht.announcer import Announcer
 from net.dht.calls import Call
+from net.dht.codes import Code
+from net.dht.contacts import Contact
+from net.dht.datagrams import Request, Response, decode_body
 from net.dht.events import Answered, Discovered, Event, Fetched
 from net.dht.exchange import Exchange
 from net.dht.hashing import TOPIC_SIZE, node_id
 from net.dht.introducing import Introducing
-from net.dht.messages import (
-    MAX_MESSAGE,
-    Code,
-    Contact,
-    Found,
-    Introduce,
-    Introduced,
-    Ping,
-    Request,
-    Response,
-    decode_body,
-    procedure,
-)
+from net.dht.messages import MAX_MESSAGE, Found, Introduce, Introduced, Ping, procedure
 from net.dht.messenger import Introduction, Messenger
 from net.dht.observations import Observations
 from net.dht.operations import Explore, Join, Operation, Prove, Publish, Search, Storing

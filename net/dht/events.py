@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from net.dht.messages import Code
+from net.dht.codes import Code
 from net.dht.records import Announcement
 from net.dht.value_records import Value
 

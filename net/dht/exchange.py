@@ -16,21 +16,17 @@ import msgspec
 
 from net.addresses import Address
 from net.dht.calls import Call, Calls
-from net.dht.messages import (
-    MAX_DATAGRAM,
+from net.dht.codes import Code
+from net.dht.contacts import Contact
+from net.dht.datagrams import (
     MESSAGE_ID_SIZE,
-    Arguments,
-    Body,
-    Code,
-    Contact,
-    Introduce,
-    Introduced,
     Request,
     Response,
     decode_datagram,
     encode_request,
     encode_response,
 )
+from net.dht.messages import MAX_DATAGRAM, Arguments, Body, Introduce, Introduced
 from net.dht.round_trips import RoundTrips
 from net.dht.sealing import OVERHEAD, Seal
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from net.addresses import Address
-from net.dht.messages import Contact
+from net.dht.contacts import Contact
 
 KEEP_EVERY = 20.0
 """Seconds; routers forget a mapping after 30 in practice, and a ping may get lost."""

@@ -15,8 +15,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from net.dht.codes import Code
+from net.dht.contacts import Contact
 from net.dht.events import Finished
-from net.dht.messages import Arguments, Code, Contact, Found, Introduce, Introduced, Lookup
+from net.dht.messages import Arguments, Found, Introduce, Introduced, Lookup
 from net.dht.operations import Operation, To
 from net.dht.query import Query
 from net.dht.records import HEADER

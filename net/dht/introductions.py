@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from net.addresses import Address
+from net.dht.codes import Code
 from net.dht.limits import RateLimit
-from net.dht.messages import Code, Introduce, Introduced
+from net.dht.messages import Introduce, Introduced
 from net.dht.records import Announcement
 from net.dht.storage import RecordStore, Way
 from net.dht.tokens import Tickets

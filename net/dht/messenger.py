@@ -16,19 +16,12 @@ from dataclasses import dataclass
 from feedlog.errors import DecodeError
 from net.addresses import Address
 from net.dht.calls import Call
+from net.dht.codes import Code
+from net.dht.datagrams import INTRODUCE_SIZE, INTRODUCED_SIZE, Request, Response, decode_body
 from net.dht.exchange import Exchange
 from net.dht.introducing import INTRODUCED_TIMEOUT
 from net.dht.introductions import Asker, Door, Passing
-from net.dht.messages import (
-    INTRODUCE_SIZE,
-    INTRODUCED_SIZE,
-    Code,
-    Introduce,
-    Introduced,
-    Request,
-    Response,
-    decode_body,
-)
+from net.dht.messages import Introduce, Introduced
 from net.dht.responder import Responder
 from net.dht.storage import Way
 

@@ -25,10 +25,11 @@ from net.addresses import (
     reach,
 )
 from net.carriers.udp import UdpSocket, source_host
+from net.dht.codes import REASONS, Code
 from net.dht.core import DhtCore
+from net.dht.datagrams import DHT_TAG
 from net.dht.events import Answered, Discovered, Event, Fetched, Finished
 from net.dht.hashing import peer_topic
-from net.dht.messages import DHT_TAG, REASONS, Code
 from net.dht.messenger import Introduction
 from net.dht.records import Announcement
 from net.dht.value_records import Value

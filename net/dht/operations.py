@@ -17,18 +17,10 @@ from dataclasses import dataclass
 
 from feedlog.errors import DecodeError
 from net.addresses import Address
+from net.dht.codes import Code
+from net.dht.contacts import Contact
 from net.dht.events import Finished
-from net.dht.messages import (
-    Announce,
-    Arguments,
-    Code,
-    Contact,
-    Fetch,
-    Found,
-    Lookup,
-    Ping,
-    Store,
-)
+from net.dht.messages import Announce, Arguments, Fetch, Found, Lookup, Ping, Store
 from net.dht.query import SOFT_TIMEOUT, WANT, Query
 from net.dht.records import Announcement, parse_announcement
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from net.addresses import Address, area
-from net.dht.messages import MAX_NODES, Contact
+from net.dht.contacts import MAX_NODES, Contact
 
 WANT = 8
 """Nodes that hold a record, and so the answers that a crawl waits for."""

@@ -15,23 +15,12 @@ from random import Random
 from feedlog.errors import DecodeError
 from feedlog.keys import SIGNATURE_SIZE, KeyPair, verify
 from net.addresses import Address, family, pack_address, reach
+from net.dht.codes import Code
+from net.dht.contacts import MAX_NODES
+from net.dht.datagrams import Request, answer_budget, encode_found, encode_response
 from net.dht.hashing import TOKEN_SIZE, node_id, ping_signable, way_signable
 from net.dht.limits import RateLimit
-from net.dht.messages import (
-    MAX_DATAGRAM,
-    MAX_NODES,
-    MAX_RECORDS,
-    Announce,
-    Code,
-    Fetch,
-    Lookup,
-    Pong,
-    Request,
-    Store,
-    answer_budget,
-    encode_found,
-    encode_response,
-)
+from net.dht.messages import MAX_DATAGRAM, MAX_RECORDS, Announce, Fetch, Lookup, Pong, Store
 from net.dht.records import Announcement, parse_announcement
 from net.dht.routing import Table
 from net.dht.storage import RecordStore, Way

@@ -23,7 +23,7 @@ from kademlia.node import Node  # type: ignore[import-untyped]  # it has no anno
 from kademlia.routing import RoutingTable  # type: ignore[import-untyped]  # it has no annotations
 
 from net.addresses import Address, area
-from net.dht.messages import Contact
+from net.dht.contacts import Contact
 
 BUCKET_SIZE = 20
 """k of the paper; also the contacts of one answer."""

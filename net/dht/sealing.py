@@ -22,8 +22,9 @@ from nacl.bindings import (
 from nacl.exceptions import CryptoError
 
 from feedlog.errors import DecodeError
+from net.dht.datagrams import DHT_TAG
 from net.dht.hashing import sealing_key
-from net.dht.messages import DHT_TAG, MAX_DATAGRAM
+from net.dht.messages import MAX_DATAGRAM
 
 NETWORK_KEY_SIZE = 32
 SEALED = 0x02

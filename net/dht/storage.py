@@ -20,7 +20,7 @@ from random import Random
 from typing import Generic, Protocol, Self, TypeVar
 
 from net.addresses import Address, subnet
-from net.dht.messages import Code
+from net.dht.codes import Code
 from net.dht.records import MAX_LIFETIME
 
 TOTAL = 16_384

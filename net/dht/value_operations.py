@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from feedlog.errors import DecodeError
+from net.dht.contacts import Contact
 from net.dht.events import Finished
-from net.dht.messages import Arguments, Contact, Fetch, Found, Store
+from net.dht.messages import Arguments, Fetch, Found, Store
 from net.dht.operations import Operation, Storing, To
 from net.dht.query import Query
 from net.dht.value_records import Value, parse_value, seq_of

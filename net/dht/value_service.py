@@ -9,9 +9,9 @@ from __future__ import annotations
 from random import Random
 
 from feedlog.keys import KeyPair
+from net.dht.codes import Code
 from net.dht.hashing import value_topic
 from net.dht.kept_values import KeptValues
-from net.dht.messages import Code
 from net.dht.runner import Runner
 from net.dht.storage import RecordStore
 from net.dht.value_operations import Get, Put

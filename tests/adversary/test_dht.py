@@ -13,24 +13,19 @@ from hypothesis import strategies as st
 from feedlog.keys import KeyPair
 from net.addresses import Address, pack_address
 from net.dht.acquaintance import MAX_VERIFYING
+from net.dht.codes import Code
+from net.dht.contacts import Contact, pack_contacts
 from net.dht.core import DhtCore
-from net.dht.hashing import node_id, ping_signable
-from net.dht.messages import (
+from net.dht.datagrams import (
     DHT_TAG,
     HEADER_SIZE,
-    Announce,
-    Code,
-    Contact,
-    Found,
-    Lookup,
-    Ping,
-    Pong,
     Request,
     decode_datagram,
     encode_request,
     encode_response,
-    pack_contacts,
 )
+from net.dht.hashing import node_id, ping_signable
+from net.dht.messages import Announce, Found, Lookup, Ping, Pong
 from net.dht.query import PER_AREA
 from net.dht.records import sign_announcement
 from net.dht.routing import PER_AREA as PER_AREA_IN_TABLE

@@ -9,25 +9,15 @@ import pytest
 
 from feedlog.keys import KeyPair
 from net.addresses import Address
+from net.dht.codes import Code
+from net.dht.contacts import Contact
 from net.dht.core import DhtCore
+from net.dht.datagrams import DHT_TAG, Request, decode_datagram, encode_request, encode_response
 from net.dht.events import Answered, Finished
 from net.dht.exchange import Exchange
 from net.dht.hashing import way_signable
 from net.dht.introductions import MAX_HANDLED, MAX_REMEMBERED
-from net.dht.messages import (
-    DHT_TAG,
-    MAX_DATAGRAM,
-    Announce,
-    Code,
-    Contact,
-    Introduce,
-    Introduced,
-    Lookup,
-    Request,
-    decode_datagram,
-    encode_request,
-    encode_response,
-)
+from net.dht.messages import MAX_DATAGRAM, Announce, Introduce, Introduced, Lookup
 from net.testing import FakeNet, NatKind
 from tests.reference.dht_nats import UNIX, Peer, network
 

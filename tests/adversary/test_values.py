@@ -8,19 +8,12 @@ import pytest
 
 from feedlog.keys import KeyPair
 from net.addresses import Address
+from net.dht.codes import Code
 from net.dht.core import DhtCore
+from net.dht.datagrams import Request, decode_datagram, encode_request, encode_response
 from net.dht.events import Fetched, Finished
 from net.dht.hashing import value_topic
-from net.dht.messages import (
-    Code,
-    Fetch,
-    Found,
-    Request,
-    Store,
-    decode_datagram,
-    encode_request,
-    encode_response,
-)
+from net.dht.messages import Fetch, Found, Store
 from net.dht.responder import MAX_VALUES, VALUES_PER_HOST
 from net.dht.value_records import VALUE_LIFETIME, sign_value
 from tests.reference.dht_network import UNIX, Network, address_of

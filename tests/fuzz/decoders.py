@@ -20,7 +20,8 @@ from net.addresses import parse_address, unpack_address
 from net.carriers.quic_packet import destination, first_flight
 from net.channels import Mux
 from net.channels import messages as frames
-from net.dht import messages as dht
+from net.dht.datagrams import Response, decode_body, decode_datagram
+from net.dht.messages import RPCS
 from net.dht.records import parse_announcement, sign_announcement
 from net.dht.value_records import parse_value, sign_value
 from net.errors import PeerError
@@ -62,11 +63,11 @@ def _sealed(data: bytes) -> object:
 
 def _answer(data: bytes) -> None:
     """The body of a DHT response, as every procedure reads it."""
-    response = dht.decode_datagram(data)
-    if isinstance(response, dht.Response):
-        for name in dht._bodies:
+    response = decode_datagram(data)
+    if isinstance(response, Response):
+        for name in RPCS:
             with contextlib.suppress(FeedlogError):
-                dht.decode_body(name, response)
+                decode_body(name, response)
 
 
 def _frames(data: bytes) -> None:

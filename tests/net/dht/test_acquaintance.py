@@ -11,9 +11,11 @@ from feedlog.errors import DecodeError
 from feedlog.keys import KeyPair
 from net.addresses import pack_address
 from net.dht.acquaintance import MAX_VERIFYING, STALE_AFTER, Acquaintance
+from net.dht.contacts import Contact
+from net.dht.datagrams import Request, decode_datagram, encode_response
 from net.dht.exchange import Exchange
 from net.dht.hashing import node_id, ping_signable
-from net.dht.messages import Contact, Ping, Pong, Request, decode_datagram, encode_response
+from net.dht.messages import Ping, Pong
 from net.dht.routing import Table
 from tests.reference.dht_network import address_of
 

@@ -9,10 +9,10 @@ import pytest
 
 from feedlog.keys import KeyPair, verify
 from net.dht.announcer import Announcer
+from net.dht.contacts import Contact
 from net.dht.exchange import Exchange
 from net.dht.hashing import way_signable
 from net.dht.holders import MAX_SILENCES
-from net.dht.messages import Contact
 from net.dht.messenger import Messenger
 from net.dht.publications import MOVE_EVERY, RETRY_AFTER
 from net.dht.responder import Responder

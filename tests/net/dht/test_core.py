@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from feedlog.keys import KeyPair
 from net.addresses import Address
+from net.dht.codes import Code
 from net.dht.core import UPKEEP, DhtCore
 from net.dht.events import Discovered, Finished
 from net.dht.hashing import node_id
-from net.dht.messages import MAX_DATAGRAM, Code
+from net.dht.messages import MAX_DATAGRAM
 from net.dht.operations import PING_AGAIN
 from net.dht.publications import NEWCOMER_AFTER, RENEW_AFTER, RETRY_AFTER
 from net.dht.query import SOFT_TIMEOUT, WANT

@@ -8,6 +8,15 @@ from random import Random
 
 from feedlog.keys import KeyPair, verify
 from net.addresses import RelayAddress, pack_address
+from net.dht.codes import Code
+from net.dht.contacts import Contact
+from net.dht.datagrams import (
+    Request,
+    decode_datagram,
+    encode_found,
+    encode_request,
+    encode_response,
+)
 from net.dht.hashing import (
     address_token,
     announcement_signable,
@@ -18,22 +27,7 @@ from net.dht.hashing import (
     ping_signable,
     way_signable,
 )
-from net.dht.messages import (
-    Announce,
-    Code,
-    Contact,
-    Fetch,
-    Introduce,
-    Introduced,
-    Lookup,
-    Ping,
-    Request,
-    Store,
-    decode_datagram,
-    encode_found,
-    encode_request,
-    encode_response,
-)
+from net.dht.messages import Announce, Fetch, Introduce, Introduced, Lookup, Ping, Store
 from net.dht.records import parse_announcement, sign_announcement
 from net.dht.responder import Responder
 from net.dht.routing import Table

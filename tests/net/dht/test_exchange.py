@@ -8,8 +8,10 @@ from random import Random
 import pytest
 
 from feedlog.errors import DecodeError
+from net.dht.codes import Code
+from net.dht.datagrams import Request
 from net.dht.exchange import Exchange
-from net.dht.messages import Code, Ping, Request
+from net.dht.messages import Ping
 
 HERE, THERE = ("1.2.3.4", 5), ("1.2.3.4", 6)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from net.dht.contacts import Contact
 from net.dht.holders import (
     KEEP_AGAIN,
     KEEP_CLOSE_EVERY,
@@ -13,7 +14,6 @@ from net.dht.holders import (
     MAX_SILENCES,
     Holders,
 )
-from net.dht.messages import Contact
 from tests.reference.dht_network import address_of
 
 ME, ELSEWHERE = ("9.9.9.9", 4000), ("9.9.9.9", 4001)

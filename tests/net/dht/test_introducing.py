@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from feedlog.keys import KeyPair
+from net.dht.codes import Code
+from net.dht.contacts import Contact
 from net.dht.introducing import MAX_HOLDERS, RESEND, WIDTH, Introducing
-from net.dht.messages import Arguments, Code, Contact, Found, Introduce, Introduced, Lookup
+from net.dht.messages import Arguments, Found, Introduce, Introduced, Lookup
 from net.dht.operations import To
 from net.dht.query import Query
 from net.dht.records import sign_announcement

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feedlog.keys import KeyPair
+from net.dht.codes import Code
 from net.dht.introductions import (
     ANNOUNCER_BURST,
     ASKER_BURST,
@@ -17,7 +18,7 @@ from net.dht.introductions import (
     Door,
     Passing,
 )
-from net.dht.messages import Code, Introduce, Introduced
+from net.dht.messages import Introduce, Introduced
 from net.dht.records import Announcement, sign_announcement
 from net.dht.storage import RecordStore, Way
 from tests.reference.dht_network import address_of

@@ -16,8 +16,10 @@ import pytest
 from feedlog.errors import DecodeError
 from net.addresses import Address
 from net.carriers.udp import UdpSocket
+from net.dht.contacts import Contact
 from net.dht.core import UPKEEP, DhtCore
-from net.dht.messages import DHT_TAG, MAX_DATAGRAM, Contact, Ping, decode_datagram, encode_request
+from net.dht.datagrams import DHT_TAG, decode_datagram, encode_request
+from net.dht.messages import MAX_DATAGRAM, Ping
 from net.dht.node import DhtNode
 from net.dht.operations import Publish
 from net.dht.query import SOFT_TIMEOUT

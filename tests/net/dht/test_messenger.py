@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from net.dht.codes import Code
 from net.dht.events import Answered, Event, Finished
 from net.dht.holders import KEEP_EVERY
-from net.dht.messages import Code
 from net.testing import FakeNet, NatKind
 from tests.reference.dht_nats import Peer, network
 

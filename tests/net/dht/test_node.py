@@ -13,8 +13,9 @@ import pytest
 from feedlog.keys import KeyPair
 from net.addresses import RelayAddress, parse_address
 from net.carriers.udp import UdpSocket
+from net.dht.datagrams import encode_request
 from net.dht.hashing import feed_topic, peer_topic
-from net.dht.messages import Lookup, Ping, encode_request
+from net.dht.messages import Lookup, Ping
 from net.dht.node import DhtNode
 from net.dht.records import sign_announcement
 from net.dht.sealing import Seal

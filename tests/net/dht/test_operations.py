@@ -7,15 +7,10 @@ import pytest
 from feedlog.errors import DecodeError
 from feedlog.keys import KeyPair
 from net.addresses import Address
-from net.dht.messages import Announce, Code, Contact, Found, Lookup, Ping
-from net.dht.operations import (
-    MAX_PINGS,
-    MAX_STORE_ATTEMPTS,
-    PING_AGAIN,
-    Join,
-    Publish,
-    Search,
-)
+from net.dht.codes import Code
+from net.dht.contacts import Contact
+from net.dht.messages import Announce, Found, Lookup, Ping
+from net.dht.operations import MAX_PINGS, MAX_STORE_ATTEMPTS, PING_AGAIN, Join, Publish, Search
 from net.dht.query import SOFT_TIMEOUT, WANT, Query
 from net.dht.records import Announcement, sign_announcement
 from tests.reference.dht_network import address_of

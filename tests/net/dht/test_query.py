@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from net.dht.messages import MAX_NODES, Contact
+from net.dht.contacts import MAX_NODES, Contact
 from net.dht.query import (
     MAX_ATTEMPTS,
     MAX_CANDIDATES,

@@ -8,22 +8,11 @@ import pytest
 
 from feedlog.keys import KeyPair, verify
 from net.addresses import Address, pack_address
+from net.dht.codes import Code
+from net.dht.contacts import Contact
+from net.dht.datagrams import Request, Response, answer_budget, decode_body, decode_datagram
 from net.dht.hashing import node_id, ping_signable
-from net.dht.messages import (
-    Announce,
-    Body,
-    Code,
-    Contact,
-    Found,
-    Lookup,
-    Ping,
-    Pong,
-    Request,
-    Response,
-    answer_budget,
-    decode_body,
-    decode_datagram,
-)
+from net.dht.messages import Announce, Body, Found, Lookup, Ping, Pong
 from net.dht.records import sign_announcement
 from net.dht.responder import PONG_SIZE, Responder
 from net.dht.routing import Table

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from net.dht.messages import Contact
+from net.dht.contacts import Contact
 from net.dht.routing import (
     BUCKET_SIZE,
     MAX_DEPTH,

@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
+from net.dht.contacts import Contact
 from net.dht.exchange import Exchange
-from net.dht.messages import Contact
 from net.dht.operations import GIVE_WAY, Explore, Join, Operation, Search
 from net.dht.query import WIDTH
 from net.dht.routing import Table

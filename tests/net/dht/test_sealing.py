@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedlog.errors import DecodeError
-from net.dht.messages import DHT_TAG, MAX_DATAGRAM
+from net.dht.datagrams import DHT_TAG
+from net.dht.messages import MAX_DATAGRAM
 from net.dht.sealing import NETWORK_KEY_SIZE, OVERHEAD, Seal
 
 KEY = bytes(range(NETWORK_KEY_SIZE))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from net.addresses import subnet
-from net.dht.messages import Code
+from net.dht.codes import Code
 from net.dht.records import MAX_LIFETIME, Announcement
 from net.dht.storage import RecordStore, Way
 

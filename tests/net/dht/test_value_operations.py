@@ -6,8 +6,9 @@ import pytest
 
 from feedlog.errors import DecodeError
 from feedlog.keys import KeyPair
+from net.dht.contacts import Contact
 from net.dht.hashing import value_topic
-from net.dht.messages import Contact, Fetch, Found, Store
+from net.dht.messages import Fetch, Found, Store
 from net.dht.query import Query
 from net.dht.value_operations import Get, Newest, Put
 from net.dht.value_records import Value, sign_value

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from net.addresses import Address
+from net.dht.codes import Code
 from net.dht.core import DhtCore
 from net.dht.events import Fetched, Finished
 from net.dht.hashing import value_topic
 from net.dht.kept_values import RENEW_VALUE_AFTER
-from net.dht.messages import Code
 from net.dht.value_records import VALUE_LIFETIME
 from tests.reference.dht_network import UNIX, Network
 

@@ -10,8 +10,8 @@ import pytest
 from feedlog import Store
 from net.addresses import parse_address
 from net.carriers.medium import Medium
+from net.dht.datagrams import DHT_TAG
 from net.dht.hashing import peer_topic
-from net.dht.messages import DHT_TAG
 from net.discovery import PeerAddress
 from net.errors import ConnectError
 from net.node import Node
