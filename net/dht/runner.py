@@ -16,7 +16,8 @@ from net.dht.exchange import Exchange
 from net.dht.introducing import INTRODUCE_TIMEOUT
 from net.dht.messages import Introduce, Introduced
 from net.dht.operations import Explore, Operation
-from net.dht.query import PATHS, WANT, Query
+from net.dht.paths import PATHS
+from net.dht.query import WANT, Query
 from net.dht.routing import Table
 from net.dht.schedule import Schedule
 from net.dht.suspects import Suspects

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from feedlog.keys import KeyPair
 from net.addresses import Address, pack_address
 from net.dht.acquaintance import MAX_VERIFYING
+from net.dht.candidates import PER_AREA
 from net.dht.codes import Code
 from net.dht.contacts import Contact, pack_contacts
 from net.dht.core import DhtCore
@@ -26,7 +27,6 @@ from net.dht.datagrams import (
 )
 from net.dht.hashing import node_id, ping_signable
 from net.dht.messages import Announce, Found, Lookup, Ping, Pong
-from net.dht.query import PER_AREA
 from net.dht.records import sign_announcement
 from net.dht.routing import PER_AREA as PER_AREA_IN_TABLE
 from net.dht.suspects import MAX_SUSPECTS
