@@ -13,11 +13,11 @@ from random import Random
 
 from feedlog.keys import SIGNATURE_SIZE, KeyPair
 from net.addresses import Address
+from net.dht.announcement_operations import Prove
 from net.dht.contacts import Contact
 from net.dht.hashing import peer_topic, way_signable
 from net.dht.holders import Holders
 from net.dht.messenger import Messenger
-from net.dht.operations import Prove
 from net.dht.publications import Publications
 from net.dht.records import Announcement
 

@@ -21,6 +21,7 @@ from feedlog.errors import DecodeError
 from feedlog.keys import KEY_SIZE, KeyPair
 from net.addresses import Address, RelayAddress, canonical, family, reach
 from net.dht.acquaintance import Acquaintance
+from net.dht.announcement_operations import Prove, Publish, Search
 from net.dht.announcer import Announcer
 from net.dht.calls import Call
 from net.dht.codes import Code
@@ -30,10 +31,11 @@ from net.dht.events import Answered, Discovered, Event, Fetched
 from net.dht.exchange import Exchange
 from net.dht.hashing import TOPIC_SIZE, node_id
 from net.dht.introducing import Introducing
+from net.dht.joining import Explore, Join
 from net.dht.messages import MAX_MESSAGE, Found, Introduce, Introduced, Ping, procedure
 from net.dht.messenger import Introduction, Messenger
 from net.dht.observations import Observations
-from net.dht.operations import Explore, Join, Operation, Prove, Publish, Search, Storing
+from net.dht.operations import Operation
 from net.dht.publications import NEWCOMER_AFTER
 from net.dht.records import Announcement, fitting
 from net.dht.responder import Responder
@@ -41,6 +43,7 @@ from net.dht.routing import Table
 from net.dht.runner import Runner
 from net.dht.sealing import Seal
 from net.dht.storage import PER_TOPIC
+from net.dht.storing import Storing
 from net.dht.suspects import Suspects
 from net.dht.value_operations import Get, Put
 from net.dht.value_service import ValueService

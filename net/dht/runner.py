@@ -14,8 +14,9 @@ from collections.abc import Callable
 
 from net.dht.exchange import Exchange
 from net.dht.introducing import INTRODUCE_TIMEOUT
+from net.dht.joining import Explore
 from net.dht.messages import Introduce, Introduced
-from net.dht.operations import Explore, Operation
+from net.dht.operations import Operation
 from net.dht.paths import PATHS
 from net.dht.query import WANT, Query
 from net.dht.routing import Table

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from net.dht.operations import Join, Operation
+from net.dht.joining import Join
+from net.dht.operations import Operation
 
 MAX_OPERATIONS = 32
 """Operations that run at a time; more wait their turn, so that a node's own bursts stay small."""

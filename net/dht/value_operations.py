@@ -14,8 +14,9 @@ from feedlog.errors import DecodeError
 from net.dht.contacts import Contact
 from net.dht.events import Finished
 from net.dht.messages import Arguments, Fetch, Found, Store
-from net.dht.operations import Operation, Storing, To
+from net.dht.operations import Operation, To
 from net.dht.query import Query
+from net.dht.storing import Storing
 from net.dht.value_records import Value, parse_value, seq_of
 
 

@@ -15,8 +15,8 @@ from net.dht.codes import Code
 from net.dht.core import UPKEEP, DhtCore
 from net.dht.events import Discovered, Finished
 from net.dht.hashing import node_id
+from net.dht.joining import PING_AGAIN
 from net.dht.messages import MAX_DATAGRAM
-from net.dht.operations import PING_AGAIN
 from net.dht.publications import NEWCOMER_AFTER, RENEW_AFTER, RETRY_AFTER
 from net.dht.query import SOFT_TIMEOUT, WANT
 from net.dht.records import MAX_LIFETIME, sign_announcement

@@ -16,12 +16,12 @@ import pytest
 from feedlog.errors import DecodeError
 from net.addresses import Address
 from net.carriers.udp import UdpSocket
+from net.dht.announcement_operations import Publish
 from net.dht.contacts import Contact
 from net.dht.core import UPKEEP, DhtCore
 from net.dht.datagrams import DHT_TAG, decode_datagram, encode_request
 from net.dht.messages import MAX_DATAGRAM, Ping
 from net.dht.node import DhtNode
-from net.dht.operations import Publish
 from net.dht.query import SOFT_TIMEOUT
 from net.dht.routing import Table
 from net.errors import RefusedError

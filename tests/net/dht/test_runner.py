@@ -7,9 +7,11 @@ from random import Random
 
 import pytest
 
+from net.dht.announcement_operations import Search
 from net.dht.contacts import Contact
 from net.dht.exchange import Exchange
-from net.dht.operations import GIVE_WAY, Explore, Join, Operation, Search
+from net.dht.joining import GIVE_WAY, Explore, Join
+from net.dht.operations import Operation
 from net.dht.query import WIDTH
 from net.dht.routing import Table
 from net.dht.runner import Runner

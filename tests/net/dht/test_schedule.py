@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from net.dht.operations import Explore, Join, Operation, Search
+from net.dht.announcement_operations import Search
+from net.dht.joining import Explore, Join
+from net.dht.operations import Operation
 from net.dht.query import Query
 from net.dht.schedule import MAX_OPERATIONS, Schedule
 
