@@ -21,10 +21,14 @@ Prove = Callable[[Contact, bytes, Announcement], tuple[bytes, bytes]]
 
 
 class Search(Operation):
-    """Collects the announcements of a topic; `take` returns what is new."""
+    """Collects the announcements of a topic; `take` returns what is new, and then it rests.
 
-    def __init__(self, sender: bytes, query: Query) -> None:
+    Those of the `own` public key are no news.
+    """
+
+    def __init__(self, sender: bytes, query: Query, own: bytes = b"") -> None:
         super().__init__(sender, query)
+        self._own = own
         self._newest: dict[bytes, Announcement] = {}
         self._verified: set[bytes] = set()
 
@@ -47,7 +51,9 @@ class Search(Operation):
             newest = self._newest.get(record.public_key)
             if record.expiry > unix and (newest is None or record.seq > newest.seq):
                 self._newest[record.public_key] = record
-                fresh.append(record)
+                if record.public_key != self._own:
+                    fresh.append(record)
+        self.resting = self.resting or bool(fresh)
         return fresh
 
 

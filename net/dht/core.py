@@ -34,7 +34,6 @@ from net.dht.introducing import Introducing
 from net.dht.joining import Explore, Join
 from net.dht.messages import MAX_MESSAGE, Found, Introduce, Introduced, Ping, procedure
 from net.dht.messenger import Introduction, Messenger
-from net.dht.observations import Observations
 from net.dht.operations import Operation
 from net.dht.publications import NEWCOMER_AFTER
 from net.dht.records import Announcement, fitting
@@ -45,9 +44,9 @@ from net.dht.sealing import Seal
 from net.dht.storage import PER_TOPIC
 from net.dht.storing import Storing
 from net.dht.suspects import Suspects
+from net.dht.time_of_day import TimeOfDay
 from net.dht.value_operations import Get, Put
 from net.dht.value_service import ValueService
-from net.punch.classify import classify
 
 UPKEEP = 15.0
 """Seconds between two looks at what is due."""
@@ -57,9 +56,6 @@ EXPLORE_EVERY = 60.0
 
 EXPLORE_WANT = 3
 """Answers that such a crawl is content with: it is to know somebody in each part."""
-
-CLOCK_JUMP = 60.0
-"""Seconds that the time of day may drift between two looks without meaning anything."""
 
 
 class DhtCore:
@@ -85,22 +81,20 @@ class DhtCore:
     ) -> None:
         self.id = node_id(node_key.public_key)
         self.table = Table(self.id)
-        self._unix_offset = unix - now
+        self._time_of_day = TimeOfDay(now, unix)
         self.counters: Counter[str] = Counter()
         self._key_pair = key_pair
         self._rng = rng
         self._families = families
         self._sender = b"" if ephemeral else self.id
         seal = None if network_key is None else Seal(network_key, rng)
-        self._exchange = Exchange(rng, self.counters, seal)
+        self._exchange = Exchange(rng, self.counters, seal=seal, own=own)
         largest = self._exchange.largest
         self._responder = Responder(node_key, self.table, secret, rng, largest=largest)
-        self._own = own
         self._acquaintance = Acquaintance(self.table, self._exchange, self._sender, rng)
         self._bootstrap: tuple[Address, ...] = ()
         self._suspects = Suspects()
         self._runner = Runner(self._exchange, self.table, self._suspects, self._conclude)
-        self._observations = Observations()
         self._events: deque[Event | Introduction] = deque()
         self._values = ValueService(
             key_pair, self._responder.values, self._runner, self._sender, rng
@@ -151,7 +145,7 @@ class DhtCore:
         for call in self._exchange.expire(now):
             self._lost(call, now)
         self._runner.handle_timeout(now)
-        for contact in self._announcer.pings(now, behind_router=self._exchange.hidden):
+        for contact in self._announcer.pings(now, behind_router=self._exchange.observations.hidden):
             self._acquaintance.ping(contact, now)
         if now >= self._upkeep:
             self._upkeep = now + UPKEEP * self._rng.uniform(0.9, 1.1)
@@ -162,8 +156,7 @@ class DhtCore:
     def join(self, addresses: Sequence[Address], now: float) -> int:
         """Make contact with the network through some of its nodes, and again whenever alone."""
         self._bootstrap = tuple(canonical(address) for address in addresses)
-        if self._own is not None and self.observed is None:
-            self._exchange.hidden = True  # until somebody says how we are seen
+        self._exchange.observations.hide_until_seen()
         return self._join(now)
 
     def lookup(self, topic: bytes, now: float) -> int:
@@ -173,10 +166,10 @@ class DhtCore:
         enough. What this node holds itself is found without asking anybody.
         """
         _check_topic(topic)
-        search = Search(self._sender, self._runner.query(topic, now))
-        unix = self._unix(now)
+        search = Search(self._sender, self._runner.query(topic, now), self._key_pair.public_key)
+        unix = self._time_of_day.at(now)
         held = self._responder.store.sample(topic, unix, PER_TOPIC, self._rng)
-        found = self._news(search, search.adopt(held, unix))
+        found = search.adopt(held, unix)
         number = self._runner.begin(search, now)
         self._events.extend(Discovered(number, record) for record in found)
         return number
@@ -220,7 +213,7 @@ class DhtCore:
         _check_key(public_key)
         if not 1 <= len(message) <= MAX_MESSAGE:
             raise ValueError(f"a message has 1..{MAX_MESSAGE} bytes, not {len(message)}")
-        way = self._messenger.way(topic, public_key, self._unix(now))
+        way = self._messenger.way(topic, public_key, self._time_of_day.at(now))
         query = self._runner.query(topic, now)
         return self._runner.begin(Introducing(self._sender, query, public_key, message, way), now)
 
@@ -242,7 +235,7 @@ class DhtCore:
         keep: bool = True,
     ) -> int:
         """Publish a value under a key, ours if none is given, and renew it while `keep`."""
-        unix = self._unix(now)
+        unix = self._time_of_day.at(now)
         put = self._values.put(
             content, now, unix, key_pair=key_pair, salt=salt, seq=seq, cas=cas, keep=keep
         )
@@ -251,7 +244,7 @@ class DhtCore:
     def get(self, public_key: bytes, salt: bytes, now: float) -> int:
         """Look for the value under a key: `Fetched` for each newer one, then `Finished`."""
         _check_key(public_key)
-        get, held = self._values.get(public_key, salt, now, self._unix(now))
+        get, held = self._values.get(public_key, salt, now, self._time_of_day.at(now))
         number = self._runner.begin(get, now)
         if held is not None:
             self._events.append(Fetched(number, held))
@@ -263,9 +256,7 @@ class DhtCore:
         A jump means that the machine slept or that its clock was set: then records and values
         may have expired elsewhere, and all are announced and put anew.
         """
-        jumped = abs(unix - now - self._unix_offset) > CLOCK_JUMP
-        self._unix_offset = unix - now
-        if jumped:
+        if self._time_of_day.set(now, unix):
             self._announcer.publications.hurry(now, held_too=True)
             self._values.hurry(now, held_too=True)
             self._upkeep = now
@@ -284,12 +275,12 @@ class DhtCore:
     @property
     def observed(self) -> Address | None:
         """Our address as most of the nodes that answered lately see it."""
-        return self._observations.address
+        return self._exchange.observations.address
 
     @property
     def reports(self) -> dict[Address, Address]:
         """Our address as each of the nodes that answered lately sees it."""
-        return self._observations.reports
+        return self._exchange.observations.reports
 
     @property
     def held(self) -> int:
@@ -300,14 +291,14 @@ class DhtCore:
 
     def _receive_request(self, request: Request, address: Address, now: float) -> None:
         if isinstance(request.arguments, Introduce | Introduced):
-            code = self._messenger.receive(request, address, now, self._unix(now))
+            code = self._messenger.receive(request, address, now, self._time_of_day.at(now))
             what = "not ours to carry" if code is None else f"refused {code.name}"
             self.counters[what if code is not Code.OK else "carried"] += 1
             if code is not Code.OK:
                 return
         else:
             answer, code = self._responder.answer(
-                request, request.size, address, now, self._unix(now)
+                request, request.size, address, now, self._time_of_day.at(now)
             )
             self.counters[f"refused {code.name}" if code else "answered"] += 1
             if answer is None:
@@ -321,8 +312,6 @@ class DhtCore:
         self._suspects.clear(call.address)
         if isinstance(call.arguments, Ping):
             self._acquaintance.over(call.address)
-        if self._observations.add(call.address, response.observed):
-            self._show_or_hide()
         operation = self._runner.schedule.get(call.operation)
         try:
             self._take(call, operation, response, now)
@@ -335,15 +324,6 @@ class DhtCore:
             elif operation is not None:
                 operation.refused(call.contact, call.arguments, None)
         self._runner.advance(call.operation, now)
-
-    def _show_or_hide(self) -> None:
-        """Offer ourselves as a contact only if others see an address of this machine.
-
-        Behind a router we answer those that we have asked, and are silent to whom they name us.
-        """
-        if self._own is not None:
-            seen = classify(self._observations.reports, ()).public
-            self._exchange.hidden = seen is not None and not self._own(seen)
 
     def _take(
         self, call: Call, operation: Operation | None, response: Response, now: float
@@ -402,10 +382,10 @@ class DhtCore:
             contact for contact in found.contacts() if self._plausible(contact, call.address)
         ]
         if isinstance(operation, Search):
-            news = self._news(operation, operation.take(found.records, self._unix(now)))
+            news = operation.take(found.records, self._time_of_day.at(now))
             self._events.extend(Discovered(call.operation, record) for record in news)
         if isinstance(operation, Get | Put):
-            newer = operation.newest.take(found.records, self._unix(now))
+            newer = operation.newest.take(found.records, self._time_of_day.at(now))
             self._events.extend(Fetched(call.operation, value) for value in newer)
         if found.answerer == call.contact.id:
             self.table.seen(call.contact, now)
@@ -423,12 +403,6 @@ class DhtCore:
             and family(contact.address) in self._families
             and far >= max(0, reach(answerer[0]))
         )
-
-    def _news(self, search: Search, records: Sequence[Announcement]) -> list[Announcement]:
-        """Return what the user of a search is told, which then rests."""
-        news = [record for record in records if record.public_key != self._key_pair.public_key]
-        search.resting = search.resting or bool(news)
-        return news
 
     def _lost(self, call: Call, now: float) -> None:
         self.counters["silent"] += 1
@@ -462,7 +436,7 @@ class DhtCore:
         elif isinstance(operation, Publish):
             self._announcer.publications.spread(operation.record, operation.holders, now)
         elif isinstance(operation, Put):
-            self._values.concluded(operation, now, self._unix(now))
+            self._values.concluded(operation, now, self._time_of_day.at(now))
         elif isinstance(operation, Introducing) and operation.answer is not None:
             self._events.append(Answered(number, operation.answer))
         self._events.append(operation.finished(number))
@@ -470,13 +444,13 @@ class DhtCore:
     # -- upkeep -----------------------------------------------------------------------
 
     def _keep_up(self, now: float) -> None:
-        self._responder.store.expire(self._unix(now))
+        self._responder.store.expire(self._time_of_day.at(now))
         if not self._runner.schedule.has(Publish):
             self._announcer.keep_up()
         for topic in self._announcer.publications.due(now):
             self._publish(topic, now)
-        self._responder.values.expire(self._unix(now))
-        for put in self._values.due(now, self._unix(now)):
+        self._responder.values.expire(self._time_of_day.at(now))
+        for put in self._values.due(now, self._time_of_day.at(now)):
             self._runner.begin(put, now)
         if not len(self.table):
             if self._bootstrap and not self._runner.schedule.has(Join):
@@ -507,7 +481,7 @@ class DhtCore:
         )
 
     def _publish(self, topic: bytes, now: float) -> int:
-        unix = self._unix(now)
+        unix = self._time_of_day.at(now)
         record = self._announcer.publications.sign(topic, now, unix)
         self._responder.store.put(record, "127.0.0.1", unix)
         return self._runner.begin(self._storing(record, now, self._announcer.prove()), now)
@@ -515,9 +489,6 @@ class DhtCore:
     def _storing(self, record: Announcement, now: float, prove: Prove | None = None) -> Publish:
         query, patience = self._runner.query(record.topic, now), self._runner.patience
         return Publish(self._sender, query, record, prove, patience=patience)
-
-    def _unix(self, now: float) -> float:
-        return now + self._unix_offset
 
 
 def _check_topic(topic: bytes) -> None:

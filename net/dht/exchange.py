@@ -1,7 +1,7 @@
 """Requests and answers on their way out, and which answer belongs to which request.
 
 What a node does (`core`, `introductions`) is asking and answering; how that becomes
-datagrams is here.
+datagrams is here, and what every answer says besides: how long it took, how we are seen.
 
 Invariant: what arrives is a request, the answer to a request that is under way, or is
 refused with `DecodeError`. Must not know why anything is asked.
@@ -10,6 +10,7 @@ refused with `DecodeError`. Must not know why anything is asked.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -27,6 +28,7 @@ from net.dht.datagrams import (
     encode_response,
 )
 from net.dht.messages import MAX_DATAGRAM, Arguments, Body, Introduce, Introduced
+from net.dht.observations import Observations
 from net.dht.round_trips import RoundTrips
 from net.dht.sealing import OVERHEAD, Seal
 
@@ -34,14 +36,20 @@ from net.dht.sealing import OVERHEAD, Seal
 class Exchange:
     """The datagrams of one node."""
 
-    def __init__(self, rng: Random, counters: Counter[str], seal: Seal | None = None) -> None:
+    def __init__(
+        self,
+        rng: Random,
+        counters: Counter[str],
+        *,
+        seal: Seal | None = None,
+        own: Callable[[Address], bool] | None = None,
+    ) -> None:
         self._rng = rng
         self._counters = counters
         self._seal = seal
         self._calls = Calls()
         self.round_trips = RoundTrips()
-        self.hidden = False
-        """Whether requests leave out who we are: then nobody takes us for a contact."""
+        self.observations = Observations(own)
         self._outbox: list[tuple[bytes, Address]] = []
 
     @property
@@ -62,11 +70,14 @@ class Exchange:
         operation: int = 0,
         timeout: float | None = None,
     ) -> bytes:
-        """Send a request; returns its message id. What takes no thought has the usual time."""
+        """Send a request; returns its message id. What takes no thought has the usual time.
+
+        It leaves out who we are while nobody is to take us for a contact.
+        """
         message_id = self._rng.randbytes(MESSAGE_ID_SIZE)
         if timeout is None:
             timeout = self.round_trips.timeout
-        if self.hidden:
+        if self.observations.hidden:
             arguments = msgspec.structs.replace(arguments, sender=b"")
         self._calls.begin(
             Call(message_id, address, arguments, contact, operation, now, now + timeout)
@@ -95,6 +106,7 @@ class Exchange:
             return None
         if not isinstance(call.arguments, Introduce | Introduced):
             self.round_trips.add(now - call.begun)
+        self.observations.add(call.address, message.observed)
         return call, message
 
     def expire(self, now: float) -> list[Call]:

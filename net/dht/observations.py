@@ -1,7 +1,9 @@
 """How others see us: the source address of our datagrams, as each response reports it.
 
 Behind a router that is the address that the router gives us. One node may lie or be on our
-own side of the router; so the latest reports of several count.
+own side of the router; so the latest reports of several count. They decide whether we offer
+ourselves as a contact: behind a router we answer those that we have asked, and are silent to
+whom they name us.
 
 Invariant: one report a reporter, the latest `MAX_REPORTERS`, and only from nodes that we asked.
 """
@@ -9,27 +11,41 @@ Invariant: one report a reporter, the latest `MAX_REPORTERS`, and only from node
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 
 from net.addresses import Address
+from net.punch.classify import classify
 
 MAX_REPORTERS = 32
 """More would only make an old address linger after a change of networks."""
 
 
 class Observations:
-    """Reports of one node's own address."""
+    """Reports of one node's own address; `own` tells whether an address is of this machine.
 
-    def __init__(self) -> None:
+    Without `own` the node offers itself to all, wherever they see it.
+    """
+
+    def __init__(self, own: Callable[[Address], bool] | None = None) -> None:
+        self.hidden = False
+        """Whether nobody is to take us for a contact."""
+        self._own = own
         self._reports: OrderedDict[Address, Address] = OrderedDict()
 
-    def add(self, reporter: Address, observed: Address) -> bool:
-        """Take the report of a node; tells whether it says something new."""
+    def hide_until_seen(self) -> None:
+        """Offer ourselves to nobody as long as nobody has said how we are seen."""
+        self.hidden = self.hidden or (self._own is not None and not self._reports)
+
+    def add(self, reporter: Address, observed: Address) -> None:
+        """Take the report of a node."""
         new = self._reports.get(reporter) != observed
         self._reports[reporter] = observed
         self._reports.move_to_end(reporter)
         while len(self._reports) > MAX_REPORTERS:
             self._reports.popitem(last=False)
-        return new
+        if new and self._own is not None:
+            seen = classify(self._reports, ()).public
+            self.hidden = seen is not None and not self._own(seen)
 
     @property
     def reports(self) -> dict[Address, Address]:

@@ -39,6 +39,17 @@ def test_a_search_returns_what_is_new_and_the_newest() -> None:
     assert search.take([record(9, lifetime=-1).raw], UNIX) == []
 
 
+def test_it_rests_with_the_first_news_and_ones_own_announcement_is_none() -> None:
+    search = Search(ME, Query(TOPIC), KEY.public_key)
+    assert search.take([record(1).raw], UNIX) == []
+    assert not search.resting
+    other = sign_announcement(
+        KeyPair.from_seed(b"\x01" * 32), TOPIC, [("9.9.9.9", 1)], seq=1, expiry=UNIX + 60
+    )
+    assert search.adopt([record(2), other], UNIX) == [other]
+    assert search.resting
+
+
 def test_a_false_record_takes_no_good_one_with_it() -> None:
     search = Search(ME, Query(TOPIC))
     good = record(1)

@@ -151,9 +151,9 @@ def test_a_machine_that_slept_announces_anew() -> None:
     core, address = nodes[1]
     for other, _ in nodes:  # the others' clocks went on, ours stood still
         if other is not core:
-            other._unix_offset += 2 * MAX_LIFETIME
+            other._time_of_day.offset += 2 * MAX_LIFETIME
     assert lookup(network, nodes[4]) == []
-    core.set_clock(network.now, network.now + nodes[0][0]._unix_offset)
+    core.set_clock(network.now, network.now + nodes[0][0]._time_of_day.offset)
     network.pump(address)
     network.run(network.now + 2)
     assert len(lookup(network, nodes[4])) == 1
@@ -254,10 +254,10 @@ def test_a_wrong_clock_is_refused_with_the_reason() -> None:
     network = Network(11)
     nodes = network.build(4)
     core, address = nodes[1]
-    core._unix_offset += 7200
+    core._time_of_day.offset += 7200
     end = network.finish(address, core.announce(TOPIC, [HERE], network.now))
     assert (end.stored, end.refusals) == (0, ((Code.EXPIRY, 3),))
-    core._unix_offset -= 7200
+    core._time_of_day.offset -= 7200
     assert announce(network, nodes[1]) == 3
 
 

@@ -53,7 +53,7 @@ def test_noise_is_a_decode_error() -> None:
 
 def test_one_that_hides_says_no_id_and_the_time_of_answers_is_learned() -> None:
     asker, answerer = Exchange(Random(1), Counter()), Exchange(Random(2), Counter())
-    asker.hidden = True
+    asker.observations.hidden = True
     before = asker.round_trips.patience
     for n in range(20):
         asker.ask(HERE, Ping(bytes(20)), None, float(n))
@@ -65,3 +65,4 @@ def test_one_that_hides_says_no_id_and_the_time_of_answers_is_learned() -> None:
         ((answer, _),) = answerer.datagrams_to_send()
         assert asker.receive(answer, HERE, n + 0.01) is not None
     assert asker.round_trips.patience < before
+    assert asker.observations.reports == {HERE: THERE}

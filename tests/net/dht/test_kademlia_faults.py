@@ -164,7 +164,7 @@ async def test_7_a_store_that_everybody_refuses_is_an_error(
     first = await start_node()
     second = await start_node([first.address])
     monkeypatch.setattr(first._core, "set_clock", lambda *_: None)
-    first._core._unix_offset += 7200
+    first._core._time_of_day.offset += 7200
     with pytest.raises(RefusedError, match=r"1 x the expiry .* clock"):
         await second.announce(TOPIC, [HERE])
 

@@ -129,10 +129,10 @@ def test_an_owner_whose_machine_has_slept_puts_its_values_anew() -> None:
     key = core._key_pair.public_key
     put(network, nodes[3], b"kept")
     for other, _ in nodes:
-        other._unix_offset += 2 * VALUE_LIFETIME
-    core._unix_offset -= 2 * VALUE_LIFETIME
+        other._time_of_day.offset += 2 * VALUE_LIFETIME
+    core._time_of_day.offset -= 2 * VALUE_LIFETIME
     assert get(network, nodes[7], key) == []
-    core.set_clock(network.now, network.now + nodes[0][0]._unix_offset)
+    core.set_clock(network.now, network.now + nodes[0][0]._time_of_day.offset)
     network.pump(address)
     network.run(network.now + 2)
     assert get(network, nodes[7], key) == [b"kept"]
