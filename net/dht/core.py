@@ -1,7 +1,8 @@
 """A DHT node without a socket or a clock: datagrams and `now` in, datagrams and events out.
 
-It answers others (`responder`), keeps the routing table honest, and runs its user's
-operations: look up, announce, join. Announcements of its own are renewed until withdrawn.
+Here are the verbs of its user and of its shell, and the parts that they lead to: `responder` and
+`messenger` answer others, `runner` runs operations, `answers` reads what they are answered, and
+`upkeep` does what is due.
 
     receive_datagram(data, address, now)   datagrams_to_send()   next_event()
     next_timeout()                         handle_timeout(now)
@@ -19,43 +20,32 @@ from random import Random
 
 from feedlog.errors import DecodeError
 from feedlog.keys import KEY_SIZE, KeyPair
-from net.addresses import Address, RelayAddress, canonical, family, reach
+from net.addresses import Address, RelayAddress, canonical
 from net.dht.acquaintance import Acquaintance
-from net.dht.announcement_operations import Prove, Publish, Search
+from net.dht.announcement_operations import Publish, Search
 from net.dht.announcer import Announcer
-from net.dht.calls import Call
+from net.dht.answers import Answers
 from net.dht.codes import Code
-from net.dht.contacts import Contact
-from net.dht.datagrams import Request, Response, decode_body
+from net.dht.datagrams import Request
 from net.dht.events import Answered, Discovered, Event, Fetched
 from net.dht.exchange import Exchange
 from net.dht.hashing import TOPIC_SIZE, node_id
 from net.dht.introducing import Introducing
 from net.dht.joining import Explore, Join
-from net.dht.messages import MAX_MESSAGE, Found, Introduce, Introduced, Ping, procedure
+from net.dht.messages import MAX_MESSAGE, Introduce, Introduced
 from net.dht.messenger import Introduction, Messenger
 from net.dht.operations import Operation
-from net.dht.publications import NEWCOMER_AFTER
-from net.dht.records import Announcement, fitting
+from net.dht.records import Announcement
 from net.dht.responder import Responder
 from net.dht.routing import Table
 from net.dht.runner import Runner
 from net.dht.sealing import Seal
 from net.dht.storage import PER_TOPIC
-from net.dht.storing import Storing
 from net.dht.suspects import Suspects
 from net.dht.time_of_day import TimeOfDay
-from net.dht.value_operations import Get, Put
+from net.dht.upkeep import Upkeep
+from net.dht.value_operations import Put
 from net.dht.value_service import ValueService
-
-UPKEEP = 15.0
-"""Seconds between two looks at what is due."""
-
-EXPLORE_EVERY = 60.0
-"""Seconds between two crawls into a part of the id space where we know few."""
-
-EXPLORE_WANT = 3
-"""Answers that such a crawl is content with: it is to know somebody in each part."""
 
 
 class DhtCore:
@@ -85,14 +75,12 @@ class DhtCore:
         self.counters: Counter[str] = Counter()
         self._key_pair = key_pair
         self._rng = rng
-        self._families = families
         self._sender = b"" if ephemeral else self.id
         seal = None if network_key is None else Seal(network_key, rng)
         self._exchange = Exchange(rng, self.counters, seal=seal, own=own)
         largest = self._exchange.largest
         self._responder = Responder(node_key, self.table, secret, rng, largest=largest)
         self._acquaintance = Acquaintance(self.table, self._exchange, self._sender, rng)
-        self._bootstrap: tuple[Address, ...] = ()
         self._suspects = Suspects()
         self._runner = Runner(self._exchange, self.table, self._suspects, self._conclude)
         self._events: deque[Event | Introduction] = deque()
@@ -108,9 +96,16 @@ class DhtCore:
             takes=introductions,
             deliver=self._events.append,
         )
-        self._announcer = Announcer(key_pair, rng, self._messenger, introductions=introductions)
-        self._upkeep = now + UPKEEP
-        self._explore_next = now + EXPLORE_EVERY
+        self._announcer = Announcer(
+            key_pair,
+            self._responder.store,
+            self._runner,
+            self._messenger,
+            self._sender,
+            rng,
+        )
+        self._upkeep = self._make_upkeep(now)
+        self._answers = self._make_answers(families)
 
     # -- the five verbs ---------------------------------------------------------------
 
@@ -122,7 +117,7 @@ class DhtCore:
             if isinstance(message, Request):
                 self._receive_request(message, address, now)
             elif message is not None:
-                self._receive_response(*message, now)
+                self._answers.receive(*message, now)
         except (DecodeError, ValueError):
             self.counters["malformed"] += 1
 
@@ -137,27 +132,21 @@ class DhtCore:
     def next_timeout(self) -> float:
         """Return when `handle_timeout` wants to be called at the latest."""
         times = [operation.next_timeout() for operation in self._runner.schedule]
-        times += [self._upkeep, self._exchange.next_deadline(), self._announcer.next_ping()]
+        times += [self._upkeep.next_timeout(), self._exchange.next_deadline()]
         return min(time for time in times if time is not None)
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due by `now`."""
         for call in self._exchange.expire(now):
-            self._lost(call, now)
+            self._answers.lost(call, now)
         self._runner.handle_timeout(now)
-        for contact in self._announcer.pings(now, behind_router=self._exchange.observations.hidden):
-            self._acquaintance.ping(contact, now)
-        if now >= self._upkeep:
-            self._upkeep = now + UPKEEP * self._rng.uniform(0.9, 1.1)
-            self._keep_up(now)
+        self._upkeep.handle_timeout(now)
 
     # -- operations -------------------------------------------------------------------
 
     def join(self, addresses: Sequence[Address], now: float) -> int:
         """Make contact with the network through some of its nodes, and again whenever alone."""
-        self._bootstrap = tuple(canonical(address) for address in addresses)
-        self._exchange.observations.hide_until_seen()
-        return self._join(now)
+        return self._upkeep.join([canonical(address) for address in addresses], now)
 
     def lookup(self, topic: bytes, now: float) -> int:
         """Look for the announcements of a topic: `Discovered` for each, then `Finished`.
@@ -187,22 +176,20 @@ class DhtCore:
     ) -> int:
         """Announce a topic, in place of what was announced before, until it is withdrawn."""
         _check_topic(topic)
-        if not addresses and not relays:
-            raise ValueError("an announcement has an address or a relay")
-        waits = [RelayAddress(key, canonical(address)) for key, address in relays]
-        chosen = fitting([canonical(address) for address in addresses], waits)
-        self._announcer.publications.put(topic, chosen, now, waits)
-        return self._publish(topic, now)
+        unix = self._time_of_day.at(now)
+        return self._runner.begin(
+            self._announcer.announce(topic, addresses, relays, now, unix), now
+        )
 
     def publish(self, record: Announcement, now: float) -> int:
         """Have the closest nodes hold an announcement that somebody else has signed, once."""
-        return self._runner.begin(self._storing(record, now), now)
+        return self._runner.begin(self._announcer.storing(record, now), now)
 
     def withdraw(self, topic: bytes, now: float) -> int:
         """Take an announcement back: the nodes that hold it are told."""
         _check_topic(topic)
-        self._announcer.publications.drop(topic)
-        return self._publish(topic, now)
+        unix = self._time_of_day.at(now)
+        return self._runner.begin(self._announcer.withdraw(topic, now, unix), now)
 
     def introduce(self, topic: bytes, public_key: bytes, message: bytes, now: float) -> int:
         """Have a message passed to somebody who announces a topic: `Answered`, `Finished`.
@@ -257,13 +244,11 @@ class DhtCore:
         may have expired elsewhere, and all are announced and put anew.
         """
         if self._time_of_day.set(now, unix):
-            self._announcer.publications.hurry(now, held_too=True)
-            self._values.hurry(now, held_too=True)
-            self._upkeep = now
+            self._upkeep.hurry(now, held_too=True)
 
     def look(self, now: float) -> None:
         """See at once what is due, with this machine in another network than before perhaps."""
-        self._upkeep = now
+        self._upkeep.hasten(now)
 
     def cancel(self, number: int, now: float) -> None:
         """Stop an operation: no event of it comes any more."""
@@ -287,7 +272,7 @@ class DhtCore:
         """The number of records held for others."""
         return len(self._responder.store)
 
-    # -- what arrives -----------------------------------------------------------------
+    # -- requests, and operations that are over ----------------------------------------
 
     def _receive_request(self, request: Request, address: Address, now: float) -> None:
         if isinstance(request.arguments, Introduce | Introduced):
@@ -308,131 +293,9 @@ class DhtCore:
         self._suspects.clear(address)
         self._acquaintance.came(request.arguments.sender, address, now)
 
-    def _receive_response(self, call: Call, response: Response, now: float) -> None:
-        self._suspects.clear(call.address)
-        if isinstance(call.arguments, Ping):
-            self._acquaintance.over(call.address)
-        operation = self._runner.schedule.get(call.operation)
-        try:
-            self._take(call, operation, response, now)
-        except DecodeError:
-            self.counters["malformed"] += 1
-            if call.contact is not None:
-                self.table.failed(call.contact)
-            if isinstance(operation, Join) and call.contact is None:
-                operation.silent(call.address, final=True)
-            elif operation is not None:
-                operation.refused(call.contact, call.arguments, None)
-        self._runner.advance(call.operation, now)
-
-    def _take(
-        self, call: Call, operation: Operation | None, response: Response, now: float
-    ) -> None:
-        """Use a response; raises `DecodeError` when it makes no sense, before it has any effect."""
-        if isinstance(call.arguments, Introduced) and operation is None:
-            self._messenger.returned(call, response)
-            return
-        if response.code:
-            self.counters[f"refusal {response.code.name}"] += 1
-            if isinstance(operation, Join) and call.contact is None:
-                operation.silent(call.address)
-            elif operation is not None:
-                operation.refused(call.contact, call.arguments, response.code)
-            return
-        arguments = call.arguments
-        if isinstance(arguments, Ping):
-            self._proven(call, operation, response, now)
-            return
-        body = decode_body(procedure(arguments), response)
-        if isinstance(body, Found):
-            self._learned(call, operation, body, now)
-            return
-        if isinstance(body, bytes):
-            if isinstance(operation, Introducing):
-                operation.answered(body)
-            return
-        if call.contact is not None:
-            self.table.seen(call.contact, now)
-            if isinstance(operation, Storing):
-                operation.held(call.contact)
-            if isinstance(operation, Publish):
-                self._announcer.held(operation.record, call.contact, response.observed, now)
-
-    def _proven(
-        self, call: Call, operation: Operation | None, response: Response, now: float
-    ) -> None:
-        alone = not len(self.table)
-        contact, new = self._acquaintance.proven(call, response, now)
-        self._hasten(self._announcer.answered(contact, response.observed, now))
-        if new and self._announcer.publications.met(contact.id, now):
-            self._hasten(now + NEWCOMER_AFTER)
-        if isinstance(operation, Join):
-            operation.arrived(contact)
-        if alone:
-            self._runner.resume(now)
-            self._announcer.publications.hurry(now)
-            self._values.hurry(now)
-            self._upkeep = now
-
-    def _learned(self, call: Call, operation: Operation | None, found: Found, now: float) -> None:
-        assert call.contact is not None, "a lookup goes to nodes whose id is known"
-        if found.answerer == self.id:
-            raise DecodeError("dht lookup", 0, "we are asking ourselves under another id")
-        contacts = [
-            contact for contact in found.contacts() if self._plausible(contact, call.address)
-        ]
-        if isinstance(operation, Search):
-            news = operation.take(found.records, self._time_of_day.at(now))
-            self._events.extend(Discovered(call.operation, record) for record in news)
-        if isinstance(operation, Get | Put):
-            newer = operation.newest.take(found.records, self._time_of_day.at(now))
-            self._events.extend(Fetched(call.operation, value) for value in newer)
-        if found.answerer == call.contact.id:
-            self.table.seen(call.contact, now)
-        else:
-            self.table.forget(call.contact)  # somebody else lives there now, or always did
-        if operation is not None:
-            operation.found(call.contact, found, contacts)
-        self._acquaintance.consider(Contact(found.answerer, call.address), now)
-
-    def _plausible(self, contact: Contact, answerer: Address) -> bool:
-        """Tell whether to ask a contact: nobody sends us into a network nearer than its own."""
-        far = reach(contact.address[0])
-        return (
-            contact.id != self.id
-            and family(contact.address) in self._families
-            and far >= max(0, reach(answerer[0]))
-        )
-
-    def _lost(self, call: Call, now: float) -> None:
-        self.counters["silent"] += 1
-        self._acquaintance.over(call.address)
-        self._suspects.add(call.address, now)
-        if call.contact is not None:
-            self.table.failed(call.contact)
-            if isinstance(call.arguments, Ping):
-                self._hasten(self._announcer.silent(call.contact, now))
-        operation = self._runner.schedule.get(call.operation)
-        if isinstance(call.arguments, Introduced) and operation is None:
-            self._messenger.lost(call)
-        elif isinstance(operation, Join) and call.contact is None:
-            operation.silent(call.address)
-        elif operation is not None:
-            operation.failed(call.contact, call.arguments)
-
-    def _hasten(self, due: float | None) -> None:
-        """Have a look at what is due at a moment, if that is before the next look."""
-        if due is not None:
-            self._upkeep = min(self._upkeep, due)
-
-    # -- running operations -----------------------------------------------------------
-
     def _conclude(self, number: int, operation: Operation, now: float) -> None:
-        if isinstance(operation, Join):
-            self._explore(self.table.thin_parts(), now)
-        elif isinstance(operation, Explore):
-            rest = set(operation.parts[1:]) & set(self.table.thin_parts())
-            self._explore(sorted(rest), now)
+        if isinstance(operation, Join | Explore):
+            self._upkeep.concluded(operation, now)
         elif isinstance(operation, Publish):
             self._announcer.publications.spread(operation.record, operation.holders, now)
         elif isinstance(operation, Put):
@@ -441,54 +304,37 @@ class DhtCore:
             self._events.append(Answered(number, operation.answer))
         self._events.append(operation.finished(number))
 
-    # -- upkeep -----------------------------------------------------------------------
+    # -- the parts that need the others -------------------------------------------------
 
-    def _keep_up(self, now: float) -> None:
-        self._responder.store.expire(self._time_of_day.at(now))
-        if not self._runner.schedule.has(Publish):
-            self._announcer.keep_up()
-        for topic in self._announcer.publications.due(now):
-            self._publish(topic, now)
-        self._responder.values.expire(self._time_of_day.at(now))
-        for put in self._values.due(now, self._time_of_day.at(now)):
-            self._runner.begin(put, now)
-        if not len(self.table):
-            if self._bootstrap and not self._runner.schedule.has(Join):
-                self._join(now)
-            return
-        self._acquaintance.check(now)
-        if now >= self._explore_next:
-            self._explore_next = now + EXPLORE_EVERY
-            thin = self.table.thin_parts()
-            self._explore([self._rng.choice(thin)] if thin else [0], now)
-
-    def _explore(self, parts: Sequence[int], now: float) -> None:
-        """Crawl into one part of the id space after the other, see `Table.thin_parts`.
-
-        Without this a node knows its own neighbourhood and whoever came by, and a lookup far
-        from both can end among nodes that all know nobody closer.
-        """
-        if not parts:
-            return
-        query = self._runner.query(
-            self._acquaintance.somewhere(parts), now, want=EXPLORE_WANT, paths=1
-        )
-        self._runner.begin(Explore(self._sender, query, parts, now), now)
-
-    def _join(self, now: float) -> int:
-        return self._runner.begin(
-            Join(self._sender, self._runner.query(self.id, now, paths=1), self._bootstrap), now
+    def _make_upkeep(self, now: float) -> Upkeep:
+        return Upkeep(
+            table=self.table,
+            responder=self._responder,
+            observations=self._exchange.observations,
+            runner=self._runner,
+            acquaintance=self._acquaintance,
+            announcer=self._announcer,
+            values=self._values,
+            time_of_day=self._time_of_day,
+            sender=self._sender,
+            rng=self._rng,
+            now=now,
         )
 
-    def _publish(self, topic: bytes, now: float) -> int:
-        unix = self._time_of_day.at(now)
-        record = self._announcer.publications.sign(topic, now, unix)
-        self._responder.store.put(record, "127.0.0.1", unix)
-        return self._runner.begin(self._storing(record, now, self._announcer.prove()), now)
-
-    def _storing(self, record: Announcement, now: float, prove: Prove | None = None) -> Publish:
-        query, patience = self._runner.query(record.topic, now), self._runner.patience
-        return Publish(self._sender, query, record, prove, patience=patience)
+    def _make_answers(self, families: frozenset[int]) -> Answers:
+        return Answers(
+            table=self.table,
+            acquaintance=self._acquaintance,
+            suspects=self._suspects,
+            runner=self._runner,
+            announcer=self._announcer,
+            messenger=self._messenger,
+            upkeep=self._upkeep,
+            time_of_day=self._time_of_day,
+            families=families,
+            counters=self.counters,
+            deliver=self._events.append,
+        )
 
 
 def _check_topic(topic: bytes) -> None:

@@ -1,6 +1,6 @@
 """Requests and answers on their way out, and which answer belongs to which request.
 
-What a node does (`core`, `introductions`) is asking and answering; how that becomes
+What a node does (`runner`, `responder`, `messenger`) is asking and answering; how that becomes
 datagrams is here, and what every answer says besides: how long it took, how we are seen.
 
 Invariant: what arrives is a request, the answer to a request that is under way, or is

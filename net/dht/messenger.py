@@ -53,7 +53,8 @@ class Messenger:
         self._store = responder.store
         self._sender = sender
         self._public_key = public_key
-        self._takes = takes
+        self.takes = takes
+        """Whether messages to us are taken."""
         self._deliver = deliver
         self._passing = Passing(responder.store)
         self._door = Door(secret)
@@ -86,7 +87,7 @@ class Messenger:
             return None
         if not self._responder.proven(introduce.token, asker.address, now):
             return self._refuse(asker, Code.TOKEN)
-        own = introduce.public_key == self._public_key and self._takes
+        own = introduce.public_key == self._public_key and self.takes
         if own and self._store.holds(introduce.topic, self._public_key, unix):
             return self._take(introduce.topic, introduce.message, asker, now)
         way = self._passing.way(introduce, asker, now, unix)
@@ -105,7 +106,7 @@ class Messenger:
     def _introduced(
         self, introduced: Introduced, size: int, holder: Asker, now: float
     ) -> Code | None:
-        if not self._takes or size < INTRODUCED_SIZE:
+        if not self.takes or size < INTRODUCED_SIZE:
             return None
         if not self._door.knows(introduced, holder.address):
             return None

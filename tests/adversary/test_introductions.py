@@ -310,7 +310,7 @@ def test_an_announcer_is_not_driven_to_announce_by_a_holder_that_sees_it_elsewhe
     signed = set()
     for n in range(60):  # a minute, in which an honest holder is asked three times
         due = inside.core._announcer.answered(contact, ("8.8.8.8", 1000 + n), net.clock.now)
-        inside.core._hasten(due)
+        inside.core._upkeep.hasten(due)
         net.clock.run(net.clock.now + 1.0)
         signed.add(inside.core._announcer.publications._topics[TOPIC].signed)
     assert 2 <= len(signed) <= 8

@@ -21,6 +21,10 @@ from net.dht.records import Announcement
 
 UNIX = 1_800_000_000.0
 
+TOPIC = bytes(range(20))
+HERE = ("9.9.9.9", 4000)
+"""What is announced, and where it is, if nothing else is said."""
+
 
 class Party(Protocol):
     """Whatever lives at an address."""
@@ -177,3 +181,16 @@ class Network:
     def _push(self, when: float, address: Address, parcel: tuple[bytes, Address] | None) -> None:
         self._count += 1
         heapq.heappush(self._heap, (when, self._count, address, parcel))
+
+
+def lookup(network: Network, reader: tuple[DhtCore, Address], topic: bytes = TOPIC) -> list[bytes]:
+    """Return the keys of those whose announcements of a topic a node finds."""
+    core, address = reader
+    found, _ = network.collect(address, core.lookup(topic, network.now))
+    return [record.public_key for record in found]
+
+
+def announce(network: Network, node: tuple[DhtCore, Address], topic: bytes = TOPIC) -> int:
+    """Have a node announce a topic; returns how many others hold it."""
+    core, address = node
+    return network.finish(address, core.announce(topic, [HERE], network.now)).stored

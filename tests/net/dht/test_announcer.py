@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from feedlog.keys import KeyPair, verify
+from net.addresses import RelayAddress
 from net.dht.announcer import Announcer
 from net.dht.contacts import Contact
 from net.dht.exchange import Exchange
@@ -17,6 +18,8 @@ from net.dht.messenger import Messenger
 from net.dht.publications import MOVE_EVERY, RETRY_AFTER
 from net.dht.responder import Responder
 from net.dht.routing import Table
+from net.dht.runner import Runner
+from net.dht.suspects import Suspects
 from tests.reference.dht_network import address_of
 
 KEY = KeyPair.from_seed(bytes(32))
@@ -27,18 +30,20 @@ CONTACTS = [Contact(bytes([n]) * 20, address_of(n)) for n in range(1, 7)]
 
 def announcer(introductions: bool) -> Announcer:
     """Somebody whose announcement six nodes hold since the moment 0."""
+    exchange, table = Exchange(Random(1), Counter()), Table(bytes(20))
+    responder = Responder(KEY, table, bytes(32), Random(1))
     messenger = Messenger(
-        Exchange(Random(1), Counter()),
-        Responder(KEY, Table(bytes(20)), bytes(32), Random(1)),
+        exchange,
+        responder,
         sender=b"",
         public_key=KEY.public_key,
         secret=bytes(32),
         takes=introductions,
         deliver=lambda _: None,
     )
-    made = Announcer(KEY, Random(1), messenger, introductions=introductions)
-    made.publications.put(TOPIC, [HERE], 0.0)
-    record = made.publications.sign(TOPIC, 0.0, UNIX)
+    runner = Runner(exchange, table, Suspects(), lambda *_: None)
+    made = Announcer(KEY, responder.store, runner, messenger, b"", Random(1))
+    record = made.announce(TOPIC, [HERE], [], 0.0, UNIX).record
     for contact in CONTACTS:
         made.held(record, contact, HERE, 0.0)
     made.publications.spread(record, [contact.id for contact in CONTACTS], 0.0)
@@ -48,6 +53,26 @@ def announcer(introductions: bool) -> Announcer:
 @pytest.fixture
 def made() -> Announcer:
     return announcer(introductions=True)
+
+
+def test_what_is_announced_is_held_here_until_it_is_withdrawn(made: Announcer) -> None:
+    publish = made.announce(TOPIC, [ELSEWHERE], [], 1.0, UNIX + 1.0)
+    assert (publish.target, publish.record.addresses) == (TOPIC, (ELSEWHERE,))
+    assert made._store.sample(TOPIC, UNIX + 1.0, 9, Random(1)) == [publish.record]
+    assert made.due(1.0, UNIX + 1.0) == []
+    (again,) = made.due(1.0 + RETRY_AFTER, UNIX + 1.0 + RETRY_AFTER)
+    assert again.record.seq > publish.record.seq
+    assert made._store.sample(TOPIC, UNIX + 32.0, 9, Random(1)) == [again.record]
+    assert made.withdraw(TOPIC, 40.0, UNIX + 40.0).record.withdrawn
+    assert made._store.sample(TOPIC, UNIX + 40.0, 9, Random(1)) == []
+    assert made.due(1e9, UNIX + 1e9) == []
+
+
+def test_an_announcement_says_where(made: Announcer) -> None:
+    with pytest.raises(ValueError, match="has an address or a relay"):
+        made.announce(TOPIC, [], [], 1.0, UNIX)
+    relay = RelayAddress(bytes(range(32)), ("127.0.0.1", 4001))
+    assert made.announce(TOPIC, [], [relay], 1.0, UNIX).record.relays == (relay,)
 
 
 def test_without_introductions_nobody_is_pinged() -> None:

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedlog.keys import KeyPair
 from net.addresses import Address
-from net.dht.codes import Code
-from net.dht.core import UPKEEP, DhtCore
 from net.dht.events import Discovered, Finished
 from net.dht.hashing import node_id
 from net.dht.joining import PING_AGAIN
 from net.dht.messages import MAX_DATAGRAM
-from net.dht.publications import NEWCOMER_AFTER, RENEW_AFTER, RETRY_AFTER
-from net.dht.query import SOFT_TIMEOUT, WANT
-from net.dht.records import MAX_LIFETIME, sign_announcement
-from net.dht.round_trips import LEAST_PATIENCE
+from net.dht.publications import RENEW_AFTER
+from net.dht.query import WANT
+from net.dht.records import sign_announcement
 from net.dht.schedule import MAX_OPERATIONS
 from net.dht.sealing import HEAD
-from tests.reference.dht_network import UNIX, Network, address_of
-
-TOPIC = bytes(range(20))
-HERE = ("9.9.9.9", 4000)
-
-
-def lookup(network: Network, reader: tuple[DhtCore, Address], topic: bytes = TOPIC) -> list[bytes]:
-    core, address = reader
-    found, _ = network.collect(address, core.lookup(topic, network.now))
-    return [record.public_key for record in found]
-
-
-def announce(network: Network, node: tuple[DhtCore, Address], topic: bytes = TOPIC) -> int:
-    core, address = node
-    return network.finish(address, core.announce(topic, [HERE], network.now)).stored
+from tests.reference.dht_network import HERE, TOPIC, UNIX, Network, announce, lookup
 
 
 def test_announce_and_lookup_and_the_observed_address() -> None:
@@ -65,64 +45,6 @@ def test_a_slow_path_is_not_taken_for_a_dead_one() -> None:
     assert len(lookup(network, nodes[5])) == 1
 
 
-def test_thirty_percent_dead() -> None:
-    network = Network(3)
-    nodes = network.build(60)
-    topics = [network.rng.randbytes(20) for _ in range(12)]
-    for number, topic in enumerate(topics):
-        assert announce(network, nodes[number], topic) == 8
-    for _, address in nodes[20:38]:
-        network.kill(address)
-    times = []
-    for number, topic in enumerate(topics):
-        started = network.now
-        assert len(lookup(network, nodes[40 + number], topic)) == 1
-        times.append(network.now - started)
-    assert sorted(times)[6] < 1.0  # of the network's own clock
-
-
-def test_a_small_network_does_not_wait_for_its_dead() -> None:
-    network = Network(18)
-    nodes = network.build(9)
-    assert announce(network, nodes[1]) == 8
-    for _, address in nodes[2:5]:
-        network.kill(address)
-    times = []
-    for _ in range(2):
-        started = network.now
-        assert len(lookup(network, nodes[8])) == 1
-        times.append(network.now - started)
-    assert times[0] < 2 * SOFT_TIMEOUT + 0.1  # not the second that an answer may take
-    assert times[1] < times[0] or times[1] < SOFT_TIMEOUT
-
-
-def test_those_who_were_silent_are_asked_last_the_next_time() -> None:
-    network = Network(19)
-    nodes = network.build(40)
-    assert announce(network, nodes[1]) == 8
-    for _, address in nodes[2:14]:
-        network.kill(address)
-    times = []
-    for _ in range(4):
-        started = network.now
-        assert len(lookup(network, nodes[39])) == 1
-        times.append(network.now - started)
-    assert times[0] > LEAST_PATIENCE
-    assert times[-1] < SOFT_TIMEOUT
-
-
-def test_every_lookup_in_a_hundred_live_nodes_succeeds() -> None:
-    # Without exploring the id space after joining, one in a hundred ended in a corner.
-    network = Network(2, delay=(0.0005, 0.002))
-    nodes = network.build(100)
-    assert min(len(core.table) for core, _ in nodes[:50]) > 20
-    for _ in range(40):
-        announcer, reader = network.rng.sample(nodes, 2)
-        topic = network.rng.randbytes(20)
-        assert announce(network, announcer, topic) == 8
-        assert len(lookup(network, reader, topic)) == 1
-
-
 def test_an_ephemeral_node_finds_and_is_in_no_table() -> None:
     network = Network(4)
     nodes = network.build(10)
@@ -130,33 +52,6 @@ def test_an_ephemeral_node_finds_and_is_in_no_table() -> None:
     reader = network.add(nodes[0][1], ephemeral=True)
     assert len(lookup(network, reader)) == 1
     assert all(reader[0].id not in core.table for core, _ in nodes)
-
-
-def test_announcements_are_renewed_until_withdrawn_and_then_expire() -> None:
-    network = Network(5)
-    nodes = network.build(5)
-    announce(network, nodes[1])
-    network.run(network.now + 2.5 * MAX_LIFETIME)
-    assert len(lookup(network, nodes[4])) == 1
-    network.kill(nodes[1][1])
-    network.run(network.now + MAX_LIFETIME + 2 * UPKEEP)
-    assert lookup(network, nodes[4]) == []
-    assert all(core.held == 0 for core, address in nodes if address != nodes[1][1])
-
-
-def test_a_machine_that_slept_announces_anew() -> None:
-    network = Network(20)
-    nodes = network.build(5)
-    announce(network, nodes[1])
-    core, address = nodes[1]
-    for other, _ in nodes:  # the others' clocks went on, ours stood still
-        if other is not core:
-            other._time_of_day.offset += 2 * MAX_LIFETIME
-    assert lookup(network, nodes[4]) == []
-    core.set_clock(network.now, network.now + nodes[0][0]._time_of_day.offset)
-    network.pump(address)
-    network.run(network.now + 2)
-    assert len(lookup(network, nodes[4])) == 1
 
 
 def test_withdrawing_removes_at_once_and_stays_withdrawn() -> None:
@@ -168,124 +63,6 @@ def test_withdrawing_removes_at_once_and_stays_withdrawn() -> None:
     assert lookup(network, nodes[4]) == []
     network.run(network.now + 2 * RENEW_AFTER)
     assert lookup(network, nodes[4]) == []
-
-
-def test_what_was_announced_alone_spreads_when_others_come() -> None:
-    network = Network(7)
-    first = network.add(None)
-    assert announce(network, first) == 0
-    second = network.add(first[1])
-    network.run(network.now + 1.0)
-    assert second[0].held == 1
-
-
-def test_a_record_follows_a_network_that_grows() -> None:
-    network, rng = Network(10), random.Random(10)
-    nodes = [network.add(None)]
-    nodes += [network.add(nodes[0][1]) for _ in range(3)]
-    assert announce(network, nodes[3]) == 3
-    for _ in range(90):  # by way of each other: none of them knows who held the record first
-        nodes.append(network.add(rng.choice(nodes[4:] or nodes[:3])[1]))
-        network.run(network.now + 0.2)
-    network.run(network.now + 2 * NEWCOMER_AFTER)
-    assert all(lookup(network, node) for node in nodes[60:])
-
-
-def test_a_node_that_lost_everybody_joins_again() -> None:
-    network = Network(8)
-    first = network.add(None)
-    second = network.add(first[1])
-    network.kill(first[1])
-    network.run(network.now + 700)
-    assert len(second[0].table) == 0
-    network.place(first[0], first[1])
-    network.run(network.now + 2 * UPKEEP)
-    assert len(second[0].table) == 1
-
-
-def test_a_bootstrap_node_that_comes_late_is_found() -> None:
-    network = Network(9)
-    first = network.core()
-    here = address_of(500)
-    second = network.core()
-    place = network.place(second)
-    assert network.finish(place, second.join([here], network.now)).answers == 0
-    assert announce(network, (second, place)) == 0
-    network.place(first, here)
-    network.run(network.now + RETRY_AFTER)
-    assert len(second.table) == 1
-    assert first.held == 1
-
-
-def test_another_network_is_looked_at_without_waiting() -> None:
-    network = Network(41)
-    here = address_of(500)
-    core = network.core()
-    place = network.place(core)
-    assert network.finish(place, core.join([here], network.now)).answers == 0
-    network.place(network.core(), here)
-    began = network.now
-    core.look(network.now)
-    core.handle_timeout(network.now)
-    network.pump(place)
-    network.run(began + UPKEEP, lambda: len(core.table) == 1)
-    assert network.now - began < 1.0
-
-
-def test_one_dead_bootstrap_node_of_two_does_not_delay() -> None:
-    network = Network(10)
-    first = network.add(None)
-    core = network.core()
-    address = network.place(core)
-    started = network.now
-    network.finish(address, core.join([address_of(900), first[1]], network.now))
-    assert network.now - started < 0.5
-
-
-def test_a_node_that_bootstraps_from_itself_has_reached_nobody() -> None:
-    network = Network(17)
-    core = network.core()
-    address = network.place(core)
-    assert network.finish(address, core.join([address], network.now)).answers == 0
-    assert len(core.table) == 0
-
-
-def test_a_wrong_clock_is_refused_with_the_reason() -> None:
-    network = Network(11)
-    nodes = network.build(4)
-    core, address = nodes[1]
-    core._time_of_day.offset += 7200
-    end = network.finish(address, core.announce(TOPIC, [HERE], network.now))
-    assert (end.stored, end.refusals) == (0, ((Code.EXPIRY, 3),))
-    core._time_of_day.offset -= 7200
-    assert announce(network, nodes[1]) == 3
-
-
-def test_a_token_that_has_become_old_is_fetched_again() -> None:
-    network = Network(12)
-    nodes = network.build(2)
-    core, address = nodes[1]
-    before = nodes[0][0].counters["answered"]
-    number = core.announce(TOPIC, [HERE], network.now)
-    network.pump(address)
-    network.run(network.now + 1, lambda: nodes[0][0].counters["answered"] > before)
-    nodes[0][0]._responder._tokens._secret = bytes(32)  # as if two epochs had passed
-    assert network.finish(address, number).stored == 1
-    assert nodes[0][0].counters["refused TOKEN"] == 1
-
-
-def test_a_node_that_restarts_with_another_key_replaces_itself() -> None:
-    network = Network(13)
-    nodes = network.build(4)
-    _, address = nodes[2]
-    fresh = network.core()
-    network.place(fresh, address)
-    network.finish(address, fresh.join([nodes[0][1]], network.now))
-    for core, place in (nodes[0], nodes[1], nodes[3]):
-        lookup(network, (core, place))
-        lookup(network, (core, place))
-        assert nodes[2][0].id not in core.table
-        assert fresh.id in core.table
 
 
 def test_a_cancelled_operation_leaves_nothing_behind() -> None:
@@ -439,26 +216,6 @@ def test_with_nobody_there_joining_and_what_waits_for_it_end_soon() -> None:
     assert network.now - started < 3.0
     assert network.now >= started + 2 * PING_AGAIN
     core.cancel(join, network.now)
-
-
-def test_who_is_behind_a_router_is_no_contact_of_others() -> None:
-    """Seen from outside at another address, it answers only those that it has asked itself."""
-    network = Network(24)
-    nodes = network.build(6)
-
-    def add(own: Callable[[Address], bool]) -> DhtCore:
-        core = network.core(own=own)
-        address = network.place(core)
-        network.finish(address, core.join([nodes[0][1]], network.now))
-        network.run(network.now + 5)
-        return core
-
-    inside = add(lambda seen: seen[0] == "192.168.0.2")
-    outside = add(lambda seen: seen[0] != "192.168.0.2")
-    for core, _ in nodes:
-        assert inside.id not in core.table
-        assert outside.id in core.table
-    assert len(inside.table) >= 6
 
 
 def test_an_announcement_that_somebody_else_signed_is_held_like_our_own() -> None:

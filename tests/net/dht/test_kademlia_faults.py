@@ -18,12 +18,13 @@ from net.addresses import Address
 from net.carriers.udp import UdpSocket
 from net.dht.announcement_operations import Publish
 from net.dht.contacts import Contact
-from net.dht.core import UPKEEP, DhtCore
+from net.dht.core import DhtCore
 from net.dht.datagrams import DHT_TAG, decode_datagram, encode_request
 from net.dht.messages import MAX_DATAGRAM, Ping
 from net.dht.node import DhtNode
 from net.dht.query import SOFT_TIMEOUT
 from net.dht.routing import Table
+from net.dht.upkeep import UPKEEP
 from net.errors import RefusedError
 from tests.reference.dht_network import Network, address_of
 
