@@ -18,7 +18,8 @@ from pathlib import Path
 from feedlog import KeyPair
 from net.addresses import family, format_address, reach
 from net.carriers.ports import Ports
-from net.dht.node import DhtNode, OnIntroduction
+from net.dht.driver import OnIntroduction
+from net.dht.node import DhtNode
 from net.discovery import Discovery, Introducer
 from net.errors import ListenError, NetError
 from net.finding.combined import CombinedDiscovery

@@ -188,7 +188,7 @@ async def test_9_a_cancelled_call_leaks_nothing(start_node: StartNode) -> None:
     announcing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await announcing
-    assert second._queues == {}
+    assert second._driver._queues == {}
     assert not any(isinstance(operation, Publish) for operation in second._core._runner.schedule)
     assert await second.announce(TOPIC, [HERE]) == 1
 

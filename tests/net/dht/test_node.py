@@ -6,12 +6,11 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
 from feedlog.keys import KeyPair
-from net.addresses import RelayAddress, parse_address
+from net.addresses import RelayAddress
 from net.carriers.udp import UdpSocket
 from net.dht.datagrams import encode_request
 from net.dht.hashing import feed_topic, peer_topic
@@ -20,10 +19,8 @@ from net.dht.node import DhtNode
 from net.dht.records import sign_announcement
 from net.dht.sealing import Seal
 from net.discovery import Introducer, PeerAddress
-from net.errors import ClosedError, DeadlineError, NetError, NotFound, RefusedError
-from net.finding.contacts import KeptContacts
+from net.errors import DeadlineError, NetError, NotFound, RefusedError
 from net.punch.classify import NatClass, NatReport
-from tests.reference.files import no_file_left
 
 StartNode = Callable[..., Awaitable[DhtNode]]
 
@@ -44,39 +41,6 @@ async def test_a_node_alone_keeps_what_it_announces_for_those_who_come(
     other = await start_node([alone.address])
     (peer,) = await everything(other, TOPIC)
     assert peer.addresses == (HERE,)
-
-
-async def test_without_a_file_to_look_with_it_is_where_it_was() -> None:
-    """Else it would be announced at no host of its own, and answers would be lost on their way."""
-    async with DhtNode(KeyPair.generate(), await UdpSocket.open("0.0.0.0")) as first:
-        other = DhtNode(
-            KeyPair.generate(),
-            await UdpSocket.open("0.0.0.0"),
-            bootstrap=[first.address],
-        )
-        other.listen()
-        before = other.hosts()
-        with no_file_left():
-            assert await other.join() == 1
-            assert other.hosts()[: len(before)] == before
-            assert other.nat.public is not None
-        await other.close()
-        other._udp.close()
-    first._udp.close()
-
-
-async def test_looking_at_once_leaves_one_alarm(start_node: StartNode) -> None:
-    node = await start_node()
-    before = node._timer
-    assert before is not None
-    node.look()
-    assert before.cancelled()
-    assert node._timer is not None
-    assert node._timer.when() <= asyncio.get_running_loop().time()
-    await node.close()
-    assert node._timer.cancelled()
-    node.look()
-    assert node._timer.cancelled()
 
 
 async def test_relays_are_announced_too(start_node: StartNode) -> None:
@@ -140,61 +104,6 @@ async def test_a_network_on_ipv6(start_node: StartNode) -> None:
     assert peer.addresses == (("::1", 9),)
 
 
-async def test_a_bootstrap_node_may_be_named(start_node: StartNode) -> None:
-    first = await start_node()
-    second = await start_node([first.address.replace("127.0.0.1", "localhost")])
-    assert second.contacts == [first.address]
-
-
-async def test_the_hosts_to_announce() -> None:
-    everywhere = await UdpSocket.open("0.0.0.0")
-    here = await UdpSocket.open("127.0.0.2")
-    first = DhtNode(KeyPair.generate(), here)
-    await first.start()
-    assert first.hosts() == ["127.0.0.2"]
-    second = DhtNode(KeyPair.generate(), everywhere, bootstrap=[first.address])
-    await second.start()
-    hosts = second.hosts()
-    assert "127.0.0.1" in hosts  # from there first is reached, and there it sees us
-    assert hosts == sorted(hosts, key=lambda host: host == "127.0.0.1")
-    assert second.address.rpartition(":")[0] == hosts[0]
-    for node, udp in ((first, here), (second, everywhere)):
-        await node.close()
-        await node.close()
-        udp.close()
-
-
-async def test_starting_twice_is_a_mistake(start_node: StartNode) -> None:
-    node = await start_node()
-    with pytest.raises(RuntimeError, match="started before"):
-        await node.start()
-
-
-async def test_known_nodes_let_one_join_when_the_bootstrap_node_is_gone(
-    start_node: StartNode, tmp_path: Path
-) -> None:
-    first = await start_node()
-    second = await start_node([first.address])
-    third = await start_node([first.address])
-    await everything(third, TOPIC)
-    kept = KeptContacts(tmp_path / "contacts")
-    assert second.address in third.contacts
-    kept.save(third.contacts)
-    await first.close()
-    await third.close()
-    known = KeptContacts(tmp_path / "contacts").load()
-    again = await start_node([first.address], known=[*known, ("2001:db8::1", 9)])
-    assert again.contacts == [second.address]
-    assert await again.announce(TOPIC, [HERE]) == 1
-
-
-async def test_known_nodes_that_are_gone_leave_a_network_to_start(start_node: StartNode) -> None:
-    gone = await start_node()
-    await gone.close()
-    alone = await start_node(known=[parse_address(gone.address)])
-    assert alone.contacts == []
-
-
 async def test_a_bootstrap_node_that_is_not_there_is_named() -> None:
     udp = await UdpSocket.open("127.0.0.1")
     free = await UdpSocket.open("127.0.0.1")
@@ -206,21 +115,6 @@ async def test_a_bootstrap_node_that_is_not_there_is_named() -> None:
     await node.close()
     udp.close()
     free.close()
-
-
-async def test_closing_ends_a_running_lookup_with_a_clear_error() -> None:
-    udp = await UdpSocket.open("127.0.0.1")
-    silent = await UdpSocket.open("127.0.0.1")
-    node = DhtNode(KeyPair.generate(), udp, bootstrap=[f"127.0.0.1:{silent.addresses[0][1]}"])
-    starting = asyncio.create_task(node.start())
-    await asyncio.sleep(0)
-    await node.close()
-    with pytest.raises(ClosedError):
-        await starting
-    with pytest.raises(ClosedError):
-        await node.announce(TOPIC, [HERE])
-    udp.close()
-    silent.close()
 
 
 async def test_a_hundred_nodes_find_each_other_also_when_thirty_die(start_node: StartNode) -> None:
@@ -267,26 +161,7 @@ async def test_a_message_is_passed_on_and_the_answer_comes_back(start_node: Star
         await asker.introduce(TOPIC, key_pair.public_key, b"psst", timeout=0.2)
     with pytest.raises(ValueError, match=r"1\.\.512 bytes, not 513"):
         await asker.introduce(TOPIC, key_pair.public_key, bytes(513))
-    assert asker._queues == {}
-
-
-async def test_an_introduction_that_is_not_answered_is_given_up(start_node: StartNode) -> None:
-    asked = asyncio.Event()
-
-    async def never(_message: bytes) -> bytes | None:
-        asked.set()
-        await asyncio.Event().wait()
-        return None
-
-    first = await start_node()
-    key_pair = KeyPair.generate()
-    taker = await start_node([first.address], key_pair=key_pair, on_introduction=never)
-    await taker.announce(TOPIC, [HERE])
-    with pytest.raises(DeadlineError, match="silent"):
-        await first.introduce(TOPIC, key_pair.public_key, b"hello", timeout=30.0)
-    assert asked.is_set()
-    await taker.close()
-    assert not taker._answering
+    assert asker._driver._queues == {}
 
 
 async def test_a_node_is_of_use_before_it_has_joined(start_node: StartNode) -> None:
