@@ -24,7 +24,7 @@ from feedlog import Store
 from net import Node
 from net.reaching import dial, reach
 from net.reaching.reception import Reception
-from net.secure.stream import SecureStream
+from net.secure.handshake import Handshake
 
 CONNECTS = 60
 NETWORKS = 3
@@ -139,7 +139,7 @@ def main() -> None:
     stamp(marks, dial, "connect_tcp", "connecting")
     stamp(marks, Reception, "arrived", "arrived")
     stamp(marks, reach, "open_stream", "handshake begun")
-    stamp(marks, SecureStream, "accept", "identified")
+    stamp(marks, Handshake, "accept", "identified")
     stamp_end(marks, reach, "open_stream", "established")
     asks = asyncio.run(connects(marks, holds=False))
     holds = asyncio.run(connects(marks, holds=True))

@@ -1,8 +1,8 @@
 """How a node is found: the one interface that every way of finding peers has.
 
 `Node` announces topics and looks them up through a `Discovery` and does not know whether a
-DHT, a local network or anything else answers. A topic is 20 bytes: `net.dht.hashing`
-makes the topic of a feed (`feed_topic`) and of a peer (`peer_topic`).
+DHT, a local network or anything else answers. A topic is 20 bytes, any that users agree on:
+`net.dht.hashing` makes the topic of a feed (`feed_topic`) and of a peer (`peer_topic`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from net.addresses import Address, RelayAddress
+
+TOPIC_SIZE = 20
+"""Bytes: topics and ids of DHT nodes live in one 160-bit space."""
+
+
+def check_topic(topic: bytes) -> None:
+    """Raise `ValueError` for what is no topic."""
+    if len(topic) != TOPIC_SIZE:
+        raise ValueError(f"a topic has {TOPIC_SIZE} bytes, not {len(topic)}")
 
 
 @dataclass(frozen=True, slots=True)

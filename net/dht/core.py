@@ -29,7 +29,7 @@ from net.dht.codes import Code
 from net.dht.datagrams import Request
 from net.dht.events import Answered, Discovered, Event, Fetched
 from net.dht.exchange import Exchange
-from net.dht.hashing import TOPIC_SIZE, node_id
+from net.dht.hashing import node_id
 from net.dht.introducing import Introducing
 from net.dht.joining import Explore, Join
 from net.dht.messages import MAX_MESSAGE, Introduce, Introduced
@@ -46,6 +46,7 @@ from net.dht.time_of_day import TimeOfDay
 from net.dht.upkeep import Upkeep
 from net.dht.value_operations import Put
 from net.dht.value_service import ValueService
+from net.discovery import check_topic
 
 
 class DhtCore:
@@ -154,7 +155,7 @@ class DhtCore:
         The search rests when it has found something, until `go_on` says that this is not
         enough. What this node holds itself is found without asking anybody.
         """
-        _check_topic(topic)
+        check_topic(topic)
         search = Search(self._sender, self._runner.query(topic, now), self._key_pair.public_key)
         unix = self._time_of_day.at(now)
         held = self._responder.store.sample(topic, unix, PER_TOPIC, self._rng)
@@ -175,7 +176,7 @@ class DhtCore:
         relays: Sequence[RelayAddress] = (),
     ) -> int:
         """Announce a topic, in place of what was announced before, until it is withdrawn."""
-        _check_topic(topic)
+        check_topic(topic)
         unix = self._time_of_day.at(now)
         return self._runner.begin(
             self._announcer.announce(topic, addresses, relays, now, unix), now
@@ -187,7 +188,7 @@ class DhtCore:
 
     def withdraw(self, topic: bytes, now: float) -> int:
         """Take an announcement back: the nodes that hold it are told."""
-        _check_topic(topic)
+        check_topic(topic)
         unix = self._time_of_day.at(now)
         return self._runner.begin(self._announcer.withdraw(topic, now, unix), now)
 
@@ -196,7 +197,7 @@ class DhtCore:
 
         Those who hold the announcement pass it on, if the announcer takes introductions.
         """
-        _check_topic(topic)
+        check_topic(topic)
         _check_key(public_key)
         if not 1 <= len(message) <= MAX_MESSAGE:
             raise ValueError(f"a message has 1..{MAX_MESSAGE} bytes, not {len(message)}")
@@ -335,11 +336,6 @@ class DhtCore:
             counters=self.counters,
             deliver=self._events.append,
         )
-
-
-def _check_topic(topic: bytes) -> None:
-    if len(topic) != TOPIC_SIZE:
-        raise ValueError(f"a topic has {TOPIC_SIZE} bytes, not {len(topic)}")
 
 
 def _check_key(public_key: bytes) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from blake3 import blake3
 
-ID_SIZE = 20
-"""Bytes of a node id and of a topic: they live in one 160-bit space."""
+from net.discovery import TOPIC_SIZE
 
-TOPIC_SIZE = ID_SIZE
+ID_SIZE = 20
+"""Bytes of a node id, as many as a topic has."""
 TOKEN_SIZE = 8
 """64 bits: a guess succeeds once in 2**63 datagrams, and a token lives for minutes."""
 

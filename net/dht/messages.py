@@ -25,9 +25,10 @@ import msgspec
 
 from feedlog.keys import SIGNATURE_SIZE
 from net.dht.contacts import MAX_NODES, V4_SIZE, V6_SIZE, Contact, unpack_contacts
-from net.dht.hashing import ID_SIZE, TOKEN_SIZE, TOPIC_SIZE
+from net.dht.hashing import ID_SIZE, TOKEN_SIZE
 from net.dht.records import MAX_RECORD_SIZE
 from net.dht.value_records import MAX_VALUE_RECORD
+from net.discovery import TOPIC_SIZE
 
 MAX_DATAGRAM = 1200
 """Bytes of a message with its frame: passes every path that QUIC passes (RFC 9000, section 14)

@@ -26,7 +26,8 @@ from dataclasses import dataclass
 from feedlog.errors import DecodeError
 from feedlog.keys import SIGNATURE_SIZE, KeyPair, verify
 from net.addresses import PACKED_SIZES, Address, RelayAddress, pack_address, unpack_address
-from net.dht.hashing import TOPIC_SIZE, announcement_signable
+from net.dht.hashing import announcement_signable
+from net.discovery import check_topic
 
 VERSION = 1
 HEADER = struct.Struct(">B32s20sQQB")
@@ -112,8 +113,7 @@ def sign_announcement(
     expiry: int,
 ) -> Announcement:
     """Make an announcement; raises `ValueError` for what does not fit into one."""
-    if len(topic) != TOPIC_SIZE:
-        raise ValueError(f"a topic has {TOPIC_SIZE} bytes, not {len(topic)}")
+    check_topic(topic)
     places = [*addresses, *(relay.address for relay in relays)]
     if any(not 1 <= port <= 65535 for _, port in places):
         raise ValueError(f"a port lies in 1..65535: {places}")

@@ -4,9 +4,9 @@ The crawl comes first; then each of the closest is asked with the token that it 
 does not answer within its patience is asked once more and the next beside it, so that the silent
 are waited for only where there is nobody else.
 
-Invariant: each node is asked at most `MAX_STORE_ATTEMPTS` times, and none any more once enough
-hold the record or something newer. Must not know what a record says. Specified in
-docs/spec/dht.md, section 9.
+Invariant: at most `MAX_TRIED` nodes are asked, each at most `MAX_STORE_ATTEMPTS` times, and none
+any more once enough hold the record or something newer.
+Must not know what a record says. Specified in docs/spec/dht.md, section 9.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ class Storing(Operation, ABC):
 
     def _candidate(self) -> Contact | None:
         """Return who is to be asked next to hold the record."""
-        if not self._candidates:
+        if len(self._tried) >= MAX_TRIED:
+            self._candidates = []
+        elif not self._candidates:
             answerers = self.query.answerers()
             self._candidates = [one for one in answerers if one.id not in self._tried]
         return self._candidates.pop(0) if self._candidates else None

@@ -14,8 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from net.addresses import Address, RelayAddress
-from net.dht.hashing import TOPIC_SIZE
-from net.discovery import Discovery
+from net.discovery import Discovery, check_topic
 from net.errors import NetError
 
 INTERVAL = 5.0
@@ -52,8 +51,7 @@ class Announcer:
         With 0 it is tried again. Raises `NetError` when all refused, and `ValueError` for what
         is no topic.
         """
-        if len(topic) != TOPIC_SIZE:
-            raise ValueError(f"a topic has {TOPIC_SIZE} bytes, not {len(topic)}")
+        check_topic(topic)
         addresses, relays = self._topics[topic] = self._where()
         return await self._discovery.announce(topic, addresses, relays)
 

@@ -23,7 +23,6 @@ from random import Random
 from feedlog.errors import DecodeError
 from feedlog.keys import KeyPair
 from net.addresses import Address, RelayAddress, canonical, reach
-from net.dht.hashing import TOPIC_SIZE
 from net.dht.limits import RateLimit
 from net.dht.records import (
     MAX_LIFETIME,
@@ -32,7 +31,7 @@ from net.dht.records import (
     parse_announcement,
     sign_announcement,
 )
-from net.discovery import PeerAddress
+from net.discovery import TOPIC_SIZE, PeerAddress, check_topic
 from net.lan.hashing import network_key
 from net.lan.messages import MAX_RECORDS, SENDER_SIZE, Answer, Query, decode, encode, queries
 
@@ -170,7 +169,7 @@ class LanCore:
         relays: Sequence[RelayAddress] = (),
     ) -> None:
         """Answer for a topic from now on, and tell it once unasked."""
-        _check(topic)
+        check_topic(topic)
         if not addresses and not relays:
             raise ValueError("an announcement has an address or a relay")
         waits = tuple(RelayAddress(key, canonical(address)) for key, address in relays)
@@ -190,7 +189,7 @@ class LanCore:
 
     def lookup(self, topic: bytes, now: float) -> int:
         """Ask who announces a topic: `Heard` for each, then `Over`."""
-        _check(topic)
+        check_topic(topic)
         self._numbers += 1
         asks = [now + seconds for seconds in ASK_AT]
         self._lookups[self._numbers] = _Lookup(topic, asks, now + LOOKUP_TIME)
@@ -350,8 +349,3 @@ def _addresses(record: Announcement, sources: Iterable[str]) -> tuple[Address, .
     here = any(reach(host) == 0 for host in hosts)
     said = [one for one in record.addresses if reach(one[0]) > 0 or (here and reach(one[0]) == 0)]
     return tuple(dict.fromkeys([*seen, *said]))
-
-
-def _check(topic: bytes) -> None:
-    if len(topic) != TOPIC_SIZE:
-        raise ValueError(f"a topic has {TOPIC_SIZE} bytes, not {len(topic)}")

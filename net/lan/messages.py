@@ -20,8 +20,8 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from feedlog.errors import DecodeError
-from net.dht.hashing import TOPIC_SIZE
 from net.dht.records import MAX_RECORD_SIZE
+from net.discovery import TOPIC_SIZE
 from net.lan.hashing import SEAL_SIZE, seal
 
 MAX_DATAGRAM = 1200

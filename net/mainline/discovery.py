@@ -22,7 +22,7 @@ from random import SystemRandom
 
 from feedlog.keys import KeyPair
 from net.addresses import Address, RelayAddress, canonical
-from net.dht.hashing import TOPIC_SIZE, peer_topic
+from net.dht.hashing import peer_topic
 from net.dht.records import (
     MAX_ADDRESSES,
     MAX_LIFETIME,
@@ -30,7 +30,7 @@ from net.dht.records import (
     fitting,
     sign_announcement,
 )
-from net.discovery import PeerAddress
+from net.discovery import PeerAddress, check_topic
 from net.errors import ClosedError, DeadlineError
 from net.lifetime import Lifetime
 from net.mainline.hashing import PEER_SALT, slot_salt, topic_seed
@@ -117,7 +117,7 @@ class MainlineDiscovery(Lifetime):
         self, topic: bytes, addresses: Sequence[Address], relays: Sequence[RelayAddress] = ()
     ) -> int:
         """Announce a topic; see `net.discovery.Discovery`. Returns 0: it is published by and by."""
-        _check(topic)
+        check_topic(topic)
         _ = self.session
         if not addresses and not relays:
             raise ValueError("an announcement has an address or a relay")
@@ -132,7 +132,7 @@ class MainlineDiscovery(Lifetime):
 
     async def unannounce(self, topic: bytes) -> int:
         """Withdraw an announcement; returns how many nodes were told."""
-        _check(topic)
+        check_topic(topic)
         own = self._own.pop(topic, None)
         if own is None:
             return 0
@@ -142,7 +142,7 @@ class MainlineDiscovery(Lifetime):
 
     async def lookup(self, topic: bytes) -> AsyncGenerator[PeerAddress]:
         """Yield those who announce a topic; see `net.discovery.Discovery`. Takes seconds."""
-        _check(topic)
+        check_topic(topic)
         places = [(_topic_key(topic).public_key, slot_salt(slot)) for slot in range(SLOTS)]
         async with contextlib.aclosing(self._records(topic, places)) as records:
             async for record in records:
@@ -263,8 +263,3 @@ async def _end(own: _Own) -> None:
     if own.task is not None:
         own.task.cancel()
         await asyncio.gather(own.task, return_exceptions=True)
-
-
-def _check(topic: bytes) -> None:
-    if len(topic) != TOPIC_SIZE:
-        raise ValueError(f"a topic has {TOPIC_SIZE} bytes, not {len(topic)}")

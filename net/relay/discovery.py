@@ -24,10 +24,9 @@ from random import SystemRandom
 from feedlog.errors import DecodeError
 from feedlog.keys import KeyPair
 from net.addresses import Address, RelayAddress
-from net.dht.hashing import TOPIC_SIZE
 from net.dht.publications import Publications
 from net.dht.records import fitting, parse_announcement
-from net.discovery import PeerAddress
+from net.discovery import PeerAddress, check_topic
 from net.errors import ClosedError, NetError, ProtocolError
 from net.relay.link import RelayLink
 from net.relay.questions import Kind
@@ -53,7 +52,7 @@ class RelayDiscovery:
         self, topic: bytes, addresses: Sequence[Address], relays: Sequence[RelayAddress] = ()
     ) -> int:
         """Announce a topic; with no relay at hand it is kept and tried again."""
-        _check(topic)
+        check_topic(topic)
         self._publications.put(topic, fitting(addresses, relays), self._now(), relays)
         if self._renewing is None:
             self._renewing = self._loop.create_task(self._renew())
@@ -61,14 +60,14 @@ class RelayDiscovery:
 
     async def unannounce(self, topic: bytes) -> int:
         """Withdraw an announcement."""
-        _check(topic)
+        check_topic(topic)
         self._now()
         self._publications.drop(topic)
         return await self._spread(topic)
 
     async def lookup(self, topic: bytes) -> AsyncGenerator[PeerAddress]:
         """Yield those who announce a topic; raises `NetError` when every relay fails."""
-        _check(topic)
+        check_topic(topic)
         self._now()
         failure: NetError | None = None
         for link in self._links():
@@ -126,11 +125,6 @@ class RelayDiscovery:
         if self._closed:
             raise ClosedError("the discovery is closed")
         return self._loop.time()
-
-
-def _check(topic: bytes) -> None:
-    if len(topic) != TOPIC_SIZE:
-        raise ValueError(f"a topic has {TOPIC_SIZE} bytes, not {len(topic)}")
 
 
 def _peer(raw: bytes, topic: bytes) -> PeerAddress:

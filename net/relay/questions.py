@@ -23,8 +23,8 @@ from contextlib import aclosing
 from typing import Protocol
 
 from feedlog.errors import DecodeError
-from net.dht.hashing import TOPIC_SIZE
 from net.dht.records import MAX_LIFETIME, Announcement, parse_announcement
+from net.discovery import check_topic
 from net.errors import NetError
 from net.relay.messages import Code, Done, Item, Request
 
@@ -99,9 +99,10 @@ class RelayQuestions:
         return Done(request.number, await self._dht.publish(record))
 
     async def _lookup(self, request: Request) -> AsyncGenerator[Item | Done]:
-        if len(request.data) != TOPIC_SIZE:
-            reason = f"a topic has {TOPIC_SIZE} bytes, not {len(request.data)}"
-            yield Done(request.number, code=Code.BAD_REQUEST, reason=reason)
+        try:
+            check_topic(request.data)
+        except ValueError as error:
+            yield Done(request.number, code=Code.BAD_REQUEST, reason=str(error))
             return
         count = 0
         async with aclosing(self._dht.records(request.data)) as records:

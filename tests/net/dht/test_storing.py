@@ -9,7 +9,7 @@ from net.dht.contacts import Contact
 from net.dht.messages import Announce, Found, Lookup
 from net.dht.query import SOFT_TIMEOUT, WANT, Query
 from net.dht.records import sign_announcement
-from net.dht.storing import MAX_STORE_ATTEMPTS
+from net.dht.storing import MAX_STORE_ATTEMPTS, MAX_TRIED
 from tests.reference.dht_network import address_of
 
 TOPIC, ME = bytes(20), b"\x01" * 20
@@ -56,6 +56,25 @@ def test_a_record_goes_to_the_closest_and_to_the_next_when_one_refuses() -> None
     publish.held(contact(5))
     assert publish.done
     assert (publish.stored, publish.silent, dict(publish.refusals)) == (3, 1, {Code.FULL: 1})
+
+
+def test_where_all_refuse_no_more_are_asked_than_the_limit() -> None:
+    publish = after_the_crawl(40, 40)  # a crawl along several paths may know many
+    asked = set(range(1, WANT + 1))
+    for n in range(1, WANT + 1):
+        publish.refused(contact(n), STORE, Code.FULL)
+    while requests := publish.requests(0.0):
+        for _, to, what in requests:
+            assert to is not None
+            number = int.from_bytes(to.id, "big")
+            if isinstance(what, Announce):
+                asked.add(number)
+                publish.refused(to, STORE, Code.FULL)
+            else:
+                publish.found(to, found(number), [])
+    assert asked == set(range(1, MAX_TRIED + 1))
+    assert publish.done
+    assert publish.refusals == {Code.FULL: MAX_TRIED}
 
 
 def test_no_more_hold_it_than_wanted() -> None:
