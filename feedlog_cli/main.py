@@ -11,6 +11,7 @@ type, disks and peers cannot cause a bug report.
 from __future__ import annotations
 
 import inspect
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -190,12 +191,22 @@ app = build()
 
 def run() -> NoReturn:
     """Run the command line; the installed script `feedlog` calls this."""
+    open_standard_streams()
     signal.signal(signal.SIGTERM, terminate)
     try:
         app()
     except FAILURES as error:
         end(error)
     sys.exit(0)
+
+
+def open_standard_streams() -> None:
+    """Open those streams that are closed on /dev/null, so that no other file takes their place."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            assert nowhere == number, "the lowest number that is free"
+            setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8"))
 
 
 def terminate(_number: int, _frame: FrameType | None) -> NoReturn:

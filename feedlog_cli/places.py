@@ -20,10 +20,16 @@ def store_path(given: Path | None) -> Path:
     """Return the directory of the store: as given, or where the XDG specification has data."""
     if given is not None:
         return given
-    data = os.environ.get("XDG_DATA_HOME", "")
+    data = Path(os.environ.get("XDG_DATA_HOME", ""))
     # The specification has relative paths ignored.
-    home = Path(data) if Path(data).is_absolute() else Path.home() / ".local" / "share"
-    return home / "feedlog"
+    if data.is_absolute():
+        return data / "feedlog"
+    try:
+        return Path.home() / ".local" / "share" / "feedlog"
+    except RuntimeError:  # no HOME, and the system does not know the user
+        raise CommandError(
+            "this user has no home directory: name the store with --store or FEEDLOG_STORE"
+        ) from None
 
 
 def open_store(given: Path | None, *, create: bool = False, read_only: bool = False) -> Store:

@@ -94,3 +94,16 @@ def test_signals_end_a_command_without_a_traceback(
         assert append.stderr.read() == b""
         assert append.wait() == code
     assert process("cat", "news").out.startswith("before\n")
+
+
+def test_closed_streams_are_no_bug(process: Run) -> None:
+    process("create", "news")
+    process("append", "news", "hello")
+    for words in (("cat", "news"), ("get", "news", 0), ("info",)):
+        silent = process(*words, preexec_fn=lambda: os.close(1))
+        assert (silent.code, silent.raw, silent.err) == (0, b"", ""), words
+    without_input = process("append", "news", preexec_fn=lambda: os.close(0))
+    assert (without_input.code, without_input.err) == (0, "there was nothing to append\n")
+    all_closed = process("get", "news", 7, preexec_fn=lambda: os.closerange(0, 3))
+    assert (all_closed.code, all_closed.err) == (1, "")
+    assert process("cat", "news").out == "hello\n"

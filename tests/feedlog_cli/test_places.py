@@ -20,6 +20,14 @@ def test_the_store_is_where_xdg_has_data(tmp_path: Path, monkeypatch: pytest.Mon
     assert store_path(Path("given")) == Path("given")
 
 
+def test_who_has_no_home_names_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 2)  # no user of the system
+    with pytest.raises(CommandError, match="name the store with --store or FEEDLOG_STORE"):
+        store_path(None)
+
+
 def test_a_store_is_made_only_on_request(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="`feedlog create NAME` makes one"):
         open_store(tmp_path / "new")
