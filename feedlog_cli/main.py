@@ -54,7 +54,7 @@ COMMANDS: tuple[Command, ...] = (
     (
         LOGS,
         get,
-        ("feedlog get news 0", "feedlog get photos 12 > cat.jpg", "feedlog get KEY 500000"),
+        ("feedlog get news 0", "feedlog get news -1", "feedlog get photos 12 > cat.jpg"),
     ),
     (LOGS, cat, ("feedlog cat news", "feedlog cat news --range=-10:", "feedlog cat photos --raw")),
     (LOGS, info, ("feedlog info", "feedlog info news", "feedlog info --json")),
@@ -100,6 +100,9 @@ COMMANDS: tuple[Command, ...] = (
     ),
 )
 """Panel of the help, function, examples."""
+
+COUNTING_FROM_THE_END = {get, prove, clear}
+"""Commands whose arguments may be -1 and the like: what is no option of theirs is an argument."""
 
 TRIE_COMMANDS: tuple[Command, ...] = (
     ("put", tries.put, ("feedlog trie put config colours/sky blue",)),
@@ -176,7 +179,11 @@ def build() -> typer.Typer:
     )
     app.callback(help=help_text(feedlog, TOUR))(feedlog)
     for panel, command, examples in COMMANDS:
-        app.command(help=help_text(command, examples), rich_help_panel=panel)(command)
+        app.command(
+            help=help_text(command, examples),
+            rich_help_panel=panel,
+            context_settings={"ignore_unknown_options": command in COUNTING_FROM_THE_END},
+        )(command)
     part = typer.Typer(help="A key-value database in a feed.", no_args_is_help=True)
     for name, command, examples in TRIE_COMMANDS:
         part.command(name, help=help_text(command, examples))(command)
@@ -223,7 +230,7 @@ def end(error: BaseException) -> NoReturn:
 def one_line(error: BaseException) -> str:
     """Return the message of an error: the system's without its number."""
     if isinstance(error, BlockMissing):
-        return f"{error}; peers may have it: give --bootstrap, or `feedlog clone` the feed"
+        return f"{error}; `feedlog clone` fetches it from a peer that has it"
     if isinstance(error, OSError) and error.strerror:
         named = error.filename if error.filename is not None else ""
         return f"{named}: {error.strerror}" if named else error.strerror

@@ -22,7 +22,7 @@ from feedlog_cli.running import run_to_end
 def get(
     name: FeedName,
     block: Annotated[
-        str, typer.Argument(metavar="BLOCK", show_default=False, help="The block's number.")
+        str, typer.Argument(metavar="BLOCK", show_default=False, help="Its number; -1 is the last.")
     ],
     bootstrap: Bootstrap = None,
     mainline: Mainline = False,
@@ -32,7 +32,7 @@ def get(
 ) -> None:
     """Print one block, byte for byte.
 
-    With --bootstrap or --mainline a block of somebody else's feed is fetched from peers, and
+    With --bootstrap or --mainline a block that is not held here is fetched from peers, and
     nothing but that block and the hashes that prove it.
     """
     if ":" in block:
@@ -43,8 +43,9 @@ def get(
         try:
             index = parse_range(block, feed.length).start
             data = feed[index]
-        except (IndexError, BlockMissing):
-            if not finding.goes_out or feed.writable:
+        except (IndexError, BlockMissing) as error:
+            # Nobody has more of a feed of ours than we have appended.
+            if not finding.goes_out or (feed.writable and isinstance(error, IndexError)):
                 raise
             work = fetch_block(opened, feed, block, finding, timeout)
             index, data = run_to_end(work)
@@ -85,13 +86,13 @@ def cat(
 ) -> None:
     """Print the blocks of a feed in order, each followed by a newline.
 
-    With --bootstrap or --mainline those of somebody else's feed are fetched from peers.
+    With --bootstrap or --mainline those that are not held here are fetched from peers.
     """
     end = b"" if raw else b"\n"
     finding = choose(bootstrap, mainline=mainline)
     with open_store(store, create=finding.goes_out) as opened:
         feed = find_or_follow(opened, name, remote=finding.goes_out)
-        if finding.goes_out and not feed.writable:
+        if finding.goes_out and not (feed.writable and holds(feed, span)):
             run_to_end(stream(opened, feed, span, finding, timeout, end=end, live=live))
         elif live:
             raise UsageError(
@@ -99,6 +100,11 @@ def cat(
             )
         else:
             write_bytes(feed[index] + end for index in parse_range(span, feed.length))
+
+
+def holds(feed: Feed, span: str) -> bool:
+    """Tell whether all the blocks that a user means are here."""
+    return all(feed.has(index) for index in parse_range(span, feed.length))
 
 
 async def stream(

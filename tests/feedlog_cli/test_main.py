@@ -47,7 +47,13 @@ def test_version(feedlog: Run) -> None:
 
 
 def test_a_wrong_command_line_exits_with_2(feedlog: Run) -> None:
-    for words in (("nonsense",), ("get",), ("get", "news", "0", "--nonsense")):
+    feedlog("create", "news")
+    for words in (
+        ("nonsense",),
+        ("get",),
+        ("get", "news", "0", "--nonsense"),
+        ("prove", "news", "--nonsense"),
+    ):
         result = feedlog(*words)
         assert (result.code, result.out) == (2, "")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from feedlog import Store
-from tests.reference.command_line import Run
+from feedlog_cli.children import Children
+from tests.reference.command_line import Network, Run
 
 BLOCKS = [b"one", b"\x00\xff", b"", b"four"]
 
@@ -19,7 +20,8 @@ def news(home: Path) -> None:
 
 def test_get_is_exact(feedlog: Run) -> None:
     assert [feedlog("get", "news", index).raw for index in range(4)] == BLOCKS
-    assert feedlog("get", "news", "--", "-1").raw == b"four"
+    assert feedlog("get", "news", "-1").raw == b"four"
+    assert feedlog("get", "news", "--", "-2").raw == b""
 
 
 def test_get_by_key(feedlog: Run, home: Path) -> None:
@@ -47,3 +49,26 @@ def test_get_wants_one_block(feedlog: Run) -> None:
     result = feedlog("get", "news", "0:2")
     assert result.code == 2
     assert result.complaint == "get prints one block; `feedlog cat --range 0:2` prints several"
+
+
+def test_blocks_that_were_cleared_come_back_from_peers(
+    process: Run, children: Children, tmp_path: Path, network: Network
+) -> None:
+    mirror, writer = tmp_path / "mirror", tmp_path / "writer"
+    key = process("create", "news", "--store", writer).out.strip()
+    process("append", "news", "one", "two", "--store", writer)
+    where = ("--bootstrap", network.bootstrap)
+    words = ("share", "--host", "127.0.0.1", "--json", *where)
+    sharing, _ = children.serve(words, {"FEEDLOG_STORE": str(writer)})
+    assert process("clone", key, *where, "--store", mirror).code == 0
+    sharing.terminate()
+    sharing.wait()
+
+    process("clear", "news", ":", "--store", writer)
+    complaint = process("get", "news", 0, "--store", writer).complaint
+    assert complaint.endswith("`feedlog clone` fetches it from a peer that has it")
+    children.serve(words, {"FEEDLOG_STORE": str(mirror)})
+    assert process("get", "news", 0, *where, "--store", writer).raw == b"one"
+    assert process("cat", "news", *where, "--store", writer).raw == b"one\ntwo\n"
+    past = process("get", "news", 2, *where, "--store", writer)
+    assert past.complaint == "block 2 is past the end: the feed has 2 blocks"
