@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import sys
+from bisect import bisect_left
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from feedlog import Proof, check_proof, encode_id
+from feedlog import Feed, Proof, check_proof, encode_id
 from feedlog_cli.blocks import parse_range
-from feedlog_cli.errors import UsageError
+from feedlog_cli.errors import CommandError, UsageError
 from feedlog_cli.options import FeedKey, FeedName, Json, StorePath
 from feedlog_cli.output import note, plural, print_facts, say_json, write_bytes
 from feedlog_cli.places import find_feed, open_store, parse_key
@@ -51,7 +52,8 @@ def prove(
         raise UsageError("a proof is binary; name a file with --output, or redirect stdout")
     with open_store(store, read_only=True) as opened:
         feed = find_feed(opened, name)
-        wanted = [index for text in blocks for index in parse_range(text, feed.length)]
+        until = feed.length if length is None else signed_length(feed, length)
+        wanted = [index for text in blocks for index in parse_range(text, until)]
         proof = feed.prove(blocks=wanted, length=length)
     data = proof.to_bytes()
     if output == STDIN:
@@ -60,9 +62,21 @@ def prove(
         output.write_bytes(data)
         shown = sum(map(len, proof.data))
         note(
-            f"{output}: {plural(len(proof.data), 'block')} of {shown} bytes "
+            f"{output}: {plural(len(proof.data), 'block')} of {plural(shown, 'byte')} "
             f"and {len(data) - shown} bytes of proof"
         )
+
+
+def signed_length(feed: Feed, length: int) -> int:
+    """Return a length that a head was signed at; names those nearby where none was at this one."""
+    signed = sorted({head.length for head in feed.heads()})
+    at = bisect_left(signed, length)
+    if length in signed[at : at + 1]:
+        return length
+    nearest = " and ".join(map(str, signed[max(at - 1, 0) : at + 1])) or "none"
+    raise CommandError(
+        f"no head was signed, or is kept, at length {length}; the nearest: {nearest}"
+    )
 
 
 def verify(
@@ -80,6 +94,8 @@ def verify(
 
     Exits with 0 only where the proof holds.
     """
+    if raw and as_json:
+        raise UsageError("give --raw or --json, not both")
     data = sys.stdin.buffer.read() if proof_file == STDIN else proof_file.read_bytes()
     verified = check_proof(parse_key(key), Proof.from_bytes(data))
     if raw:

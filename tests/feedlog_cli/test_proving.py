@@ -50,7 +50,25 @@ def test_an_old_head_can_be_proven_against(feedlog: Run, key: str) -> None:
     feedlog("append", "news", "later")
     old = feedlog("prove", "news", 3, "--length", 20).raw
     assert feedlog("verify", key, "-", "--json", stdin=old).json["length"] == 20
-    assert "no head was signed" in feedlog("prove", "news", 3, "--length", 19).complaint
+    feedlog("append", "news", "later still")
+    for length, nearest in ((0, "20"), (-1, "20"), (19, "20"), (99, "22")):
+        complaint = feedlog("prove", "news", 3, "--length", length).complaint
+        assert complaint == (
+            f"no head was signed, or is kept, at length {length}; the nearest: {nearest}"
+        )
+
+
+def test_blocks_of_an_old_head_are_counted_in_it(feedlog: Run, key: str) -> None:
+    feedlog("append", "news", "later")
+    old = feedlog("prove", "news", "18:", "-1", "--length", 20).raw
+    assert list(feedlog("verify", key, "-", "--json", stdin=old).json["blocks"]) == ["18", "19"]
+    complaint = feedlog("prove", "news", 20, "--length", 20).complaint
+    assert complaint == "block 20 is past the end: the feed has 20 blocks"
+
+
+def test_one_way_to_print_is_chosen(feedlog: Run, key: str, proof: Path) -> None:
+    result = feedlog("verify", key, proof, "--raw", "--json")
+    assert (result.code, result.complaint) == (2, "give --raw or --json, not both")
 
 
 def test_every_flipped_bit_is_refused(feedlog: Run, key: str, proof: Path) -> None:
