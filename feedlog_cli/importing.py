@@ -14,12 +14,16 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from feedlog import Feed, Store
-from feedlog_cli.directory import BLOCK_SIZE, Digest, FileEntry, metadata
+from feedlog_cli.directory import BLOCK_SIZE, Digest, FileEntry, data_key, metadata
 from feedlog_cli.errors import CommandError
-from trie import Trie
+from feedlog_cli.output import printable
+from trie import NotATrie, Trie
 
 BATCH_BYTES = 8 * 2**20
 """Contents under one signed head: few signatures, and little memory."""
+
+STORE_FILES = ("data.mdb", "writer.lock")
+"""By these a directory is known to be a store: docs/spec/store.md."""
 
 Progress = Callable[[int, int], None]
 """Told the files and bytes that were looked at so far."""
@@ -37,7 +41,7 @@ class Imported:
     changed: int = 0
     removed: int = 0
     skipped: list[str] = field(default_factory=list)
-    """Paths that are not files, or whose names are not text: links, sockets, and the like."""
+    """Paths that are left out: links, sockets and the like, stores, names that are no text."""
 
 
 def import_directory(
@@ -56,13 +60,19 @@ def import_directory(
     name matches one of `exclude`. Raises `CommandError` and what the store raises.
     """
     require_directory(root)
-    data = store.feed(f"{name}.data")
+    skipped: list[str] = []
+    found = list(scan(root, include, exclude, skipped))
+    if not found:
+        raise CommandError(f"there is nothing to publish in {root}: no file matches")
     index = store.feed(name)
+    if index.length and not is_directory(index):
+        raise CommandError(f"{name} is a feed already, and no directory: give another --name")
+    data = store.feed(f"{name}.data")
     trie = Trie(index, order="key", value_codec="json", metadata=metadata(data.key))
-    result = Imported(index, data)
+    result = Imported(index, data, skipped=skipped)
     seen: set[str] = set()
     appender = _Appender(data)
-    for path, file in scan(root, include, exclude, result.skipped):
+    for path, file in found:
         known = trie.get(path)
         entry = None if known is None else FileEntry.from_value(path, known)
         size = file.stat().st_size
@@ -74,8 +84,6 @@ def import_directory(
             progress(result.files, result.size)
         seen.add(path)
     appender.flush()
-    if not result.files:
-        raise CommandError(f"there is nothing to publish in {root}: no file matches")
     gone = set(trie) - seen
     if appender.entries or gone:
         with trie.batch() as batch:
@@ -87,12 +95,27 @@ def import_directory(
     return result
 
 
+def is_directory(index: Feed) -> bool:
+    """Tell whether a feed that has blocks is the trie of a published directory."""
+    try:
+        return data_key(Trie(index).header.metadata) is not None
+    except NotATrie:
+        return False
+
+
 def require_directory(root: Path) -> None:
     """Raise `CommandError` unless there is a directory at the path."""
     if not root.exists():
         raise CommandError(f"there is no directory {root}")
     if not root.is_dir():
         raise CommandError(f"{root} is not a directory")
+    if is_store(root):
+        raise CommandError(f"{root} is a store: to publish it would give away its secret keys")
+
+
+def is_store(place: Path) -> bool:
+    """Tell whether a directory is a store."""
+    return all((place / name).exists() for name in STORE_FILES)
 
 
 def scan(
@@ -100,18 +123,23 @@ def scan(
 ) -> Iterator[tuple[str, Path]]:
     """Yield the files below `root` with their paths as keys, in order; note what is skipped.
 
-    Links are not followed: what they point to may lie anywhere.
+    Links are not followed: what they point to may lie anywhere. Stores are left out, for who
+    has a store's files can write its feeds.
     """
     for place, directories, names in os.walk(root, onerror=_raise):
         here = Path(place)
         directories[:] = sorted(d for d in directories if not matches(d, exclude))
+        for name in tuple(directories):
+            if (here / name).is_symlink() or is_store(here / name):
+                directories.remove(name)
+                skipped.append(printable((here / name).relative_to(root).as_posix()))
         for name in sorted(names):
             if matches(name, exclude) or (include and not matches(name, include)):
                 continue
             file = here / name
             path = file.relative_to(root).as_posix()
             if file.is_symlink() or not file.is_file() or not _is_text(path):
-                skipped.append(path)
+                skipped.append(printable(path))
                 continue
             yield path, file
 

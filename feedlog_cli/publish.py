@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from feedlog_cli.errors import UsageError
 from feedlog_cli.importing import import_directory, require_directory
 from feedlog_cli.options import Json, StorePath
 from feedlog_cli.output import note, plural, say, say_json, size
 from feedlog_cli.places import open_store
 from feedlog_cli.progress import spinner
+
+SHOWN = 8
+"""Skipped files that are named; --json names all."""
 
 
 def publish(
@@ -39,7 +43,9 @@ def publish(
     appends what has changed. `feedlog share` serves it.
     """
     require_directory(directory)
-    called = name or directory.resolve().name
+    called = directory.resolve().name if name is None else name
+    if not called:
+        raise UsageError(f"{directory} has no name of its own: give --name")
     with open_store(store, create=True) as opened, spinner("importing") as show:
         result = import_directory(
             opened,
@@ -69,5 +75,11 @@ def publish(
             f"{result.changed} new or changed, {result.removed} removed"
         )
         if result.skipped:
-            note(f"skipped {plural(len(result.skipped), 'link or special file')}")
+            note(skipped_note(result.skipped))
         say(result.index.id)
+
+
+def skipped_note(paths: list[str]) -> str:
+    """Say what was not published, and why."""
+    named = ", ".join(paths[:SHOWN]) + (", ..." if paths[SHOWN:] else "")
+    return f"skipped links, special files, stores and names that are not UTF-8: {named}"

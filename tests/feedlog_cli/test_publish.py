@@ -34,7 +34,28 @@ def test_publish_as_json(feedlog: Run, root: Path) -> None:
         "name": "x", "files": 1, "bytes": 1, "blocks": 1, "skipped": [],
     }  # fmt: skip
     assert feedlog("publish", root, "--json").json["skipped"] == ["pipe"]
-    assert "skipped 1 link or special file\n" in feedlog("publish", root).err
+    assert "names that are not UTF-8: pipe\n" in feedlog("publish", root).err
+
+
+def test_a_name_that_is_no_text_is_skipped_in_readable_form(feedlog: Run, root: Path) -> None:
+    (root / os.fsdecode(b"bad\xff")).touch()
+    assert feedlog("publish", root, "--json").json["skipped"] == ["bad\\udcff"]
+    assert feedlog("publish", root).err.endswith("names that are not UTF-8: bad\\udcff\n")
+
+
+def test_what_cannot_be_published_leaves_no_feeds(feedlog: Run, root: Path, home: Path) -> None:
+    feedlog("create", "news")
+    feedlog("append", "news", "hello")
+    feedlog("trie", "put", "config", "k", "v")
+    taken = "is a feed already, and no directory: give another --name"
+    for name in ("news", "config"):
+        assert feedlog("publish", root, "--name", name).complaint == f"{name} {taken}"
+    assert "no file matches" in feedlog("publish", root, "--include", "x").complaint
+    for name in ("/", "--name="):
+        result = feedlog("publish", *(["/"] if name == "/" else [root, name]))
+        assert (result.code, "has no name of its own: give --name" in result.err) == (2, True)
+    with Store(home) as store:
+        assert [info.name for info in store.feeds()] == ["news", "config"]
 
 
 def test_a_path_that_is_no_directory_makes_no_store(
