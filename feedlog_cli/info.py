@@ -8,7 +8,7 @@ import typer
 
 from feedlog import Feed, Store
 from feedlog_cli.options import Json, StorePath
-from feedlog_cli.output import note, print_facts, print_table, say_json, size
+from feedlog_cli.output import note, print_facts, print_table, printable, say_json, size
 from feedlog_cli.places import find_feed, open_store, store_path
 
 
@@ -36,7 +36,7 @@ def info(
             ("name", "key", "#blocks", "#held", "#size", "writable"),
             [
                 (
-                    facts["name"] or "-",
+                    printable(facts["name"] or "-"),
                     facts["key"],
                     str(facts["length"]),
                     str(facts["held"]),
@@ -74,7 +74,7 @@ def for_people(facts: dict[str, Any]) -> dict[str, str]:
     """Return the facts of `describe` in words; what is not known is left out."""
     held, length = facts["held"], facts["length"]
     words = {
-        "name": facts["name"],
+        "name": facts["name"] and printable(facts["name"]),
         "key": facts["key"],
         "blocks": f"{length:,}, {'all' if held == length else f'{held:,}'} held here",
         "size": size(facts["bytes"]),

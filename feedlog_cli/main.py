@@ -29,6 +29,7 @@ from feedlog_cli.demo import demo
 from feedlog_cli.dht import dht
 from feedlog_cli.errors import CommandError
 from feedlog_cli.info import info
+from feedlog_cli.output import printable
 from feedlog_cli.proving import prove, verify
 from feedlog_cli.publish import publish
 from feedlog_cli.read import read
@@ -233,5 +234,7 @@ def one_line(error: BaseException) -> str:
         return f"{error}; `feedlog clone` fetches it from a peer that has it"
     if isinstance(error, OSError) and error.strerror:
         named = error.filename if error.filename is not None else ""
-        return f"{named}: {error.strerror}" if named else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+        return printable(f"{named}: {error.strerror}" if named else error.strerror)
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error.object[:60]!r} cannot be written in {error.encoding}"
+    return printable(" ".join(str(error).split())) or type(error).__name__

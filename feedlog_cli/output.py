@@ -9,6 +9,8 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
+from rich.cells import cell_len, set_cell_size
+
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -45,10 +47,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     A column whose title begins with "#" is one of numbers, aligned to the right.
     """
     cells = [[title.removeprefix("#") for title in columns], *rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         aligned = (
-            cell.rjust(width) if title.startswith("#") else cell.ljust(width)
+            cell.rjust(width) if title.startswith("#") else set_cell_size(cell, width)
             for title, cell, width in zip(columns, row, widths, strict=True)
         )
         say("  ".join(aligned).rstrip())

@@ -15,7 +15,7 @@ from feedlog_cli.errors import CommandError
 from feedlog_cli.finding import Finding, choose
 from feedlog_cli.network import serving
 from feedlog_cli.options import Bootstrap, Json, Mainline, StorePath
-from feedlog_cli.output import note, say, say_json_line
+from feedlog_cli.output import note, printable, say, say_json_line
 from feedlog_cli.places import find_feed, open_store, store_path
 from feedlog_cli.running import serve_until_stopped
 from net.carriers.ports import ANYWHERE
@@ -106,6 +106,6 @@ async def serve(
         else:
             names = {info.key: info.name for info in store.feeds()}
             for feed in feeds:
-                say(f"{feed.id}  {names[feed.key] or ''}".rstrip(), flush=True)
+                say(f"{feed.id}  {printable(names[feed.key] or '')}".rstrip(), flush=True)
             note(f"serving at {node.address}; Ctrl-C ends it")
         await asyncio.Event().wait()

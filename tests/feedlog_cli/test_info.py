@@ -52,6 +52,15 @@ def test_a_sparse_replica_says_what_it_holds(feedlog: Run, home: Path) -> None:
     assert "writable       no\n" in text
 
 
+def test_a_name_cannot_drive_the_terminal(feedlog: Run) -> None:
+    key = feedlog("create", "two\nlines \x1b[31m").out.strip()
+    _, line = feedlog("info").out.splitlines()
+    assert line.startswith("two\\nlines \\x1b[31m  ")
+    assert feedlog("info", key).out.startswith("name           two\\nlines \\x1b[31m\n")
+    assert feedlog("info", key, "--json").json["name"] == "two\nlines \x1b[31m"
+    assert "\x1b" not in feedlog("info", "x").complaint
+
+
 def test_an_empty_store_says_what_to_do(feedlog: Run, home: Path) -> None:
     Store(home).close()
     result = feedlog("info")

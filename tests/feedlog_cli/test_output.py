@@ -33,6 +33,15 @@ def test_tables_keep_long_cells_whole(capsys: pytest.CaptureFixture[str]) -> Non
     ]
 
 
+def test_columns_stay_in_line_beside_wide_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("name", "#count"), [("\u540d\u524d", "7"), ("news", "8")])
+    assert capsys.readouterr().out.splitlines() == [
+        "name  count",
+        "\u540d\u524d      7",
+        "news      8",
+    ]
+
+
 def test_a_strangers_text_cannot_drive_the_terminal() -> None:
     assert printable("a/gr\u00fc\u00dfe") == "a/gr\u00fc\u00dfe"
     assert printable("\x1b[2J\n\u202e") == "\\x1b[2J\\n\\u202e"
