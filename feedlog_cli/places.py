@@ -51,8 +51,9 @@ def parse_key(text: str) -> bytes:
 def find_feed(store: Store, text: str) -> Feed:
     """Return the feed of the store with this name or key; never makes one."""
     known = store.feeds()
+    key = parse_key(text) if looks_like_key(text) else None
     for info in known:
-        if text in (info.name, info.id):
+        if text == info.name or key == info.key:
             return store.feed(key=info.key)
     names = [info.name or info.id for info in known]
     listed = ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
@@ -65,9 +66,14 @@ def find_feed(store: Store, text: str) -> Feed:
 
 def find_or_follow(store: Store, text: str, *, remote: bool) -> Feed:
     """Return a feed as `find_feed` does; where peers can be asked, a key that is new as well."""
-    if remote and looks_like_key(text):
-        return store.feed(key=parse_key(text))
-    return find_feed(store, text)
+    if not remote or any(info.name == text for info in store.feeds()):
+        return find_feed(store, text)
+    try:
+        return store.feed(key=decode_id(text))
+    except ValueError as error:
+        raise UsageError(
+            f"the store has no feed {text[:60]!r}, and it is no key: {error}"
+        ) from None
 
 
 def looks_like_key(text: str) -> bool:

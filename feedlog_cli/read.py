@@ -20,7 +20,7 @@ from feedlog_cli.finding import Finding, choose
 from feedlog_cli.network import TIMEOUT, explaining, visiting
 from feedlog_cli.options import Bootstrap, FeedName, Mainline, StorePath, Timeout
 from feedlog_cli.output import print_table, say, size, write_bytes
-from feedlog_cli.places import find_feed, looks_like_key, open_store, parse_key
+from feedlog_cli.places import find_or_follow, looks_like_key, open_store
 from feedlog_cli.running import run_to_end
 from net import Remote
 
@@ -68,17 +68,20 @@ def read(
     destination = Destination(output, against)
     finding = choose(bootstrap, mainline=mainline)
     with open_store(store, create=finding.goes_out) as opened:
-        if finding.goes_out and (looks_like_key(name) or not known(opened, name)):
-            key = parse_key(name)
+        key = find_or_follow(opened, name, remote=finding.goes_out).key
+        if finding.goes_out and looks_like_key(name):
             run_to_end(read_remote(opened, key, paths, destination, finding, timeout, stats))
         else:
-            directory = LocalDirectory(opened, find_feed(opened, name).key)
-            run_to_end(read_all(directory, paths, destination, stats=stats))
+            run_to_end(read_local(opened, key, paths, destination, stats=stats))
 
 
-def known(store: Store, name: str) -> bool:
-    """Tell whether the store has a feed of that name."""
-    return any(info.name == name for info in store.feeds())
+async def read_local(
+    store: Store, key: bytes, paths: list[str], destination: Destination, *, stats: bool
+) -> None:
+    """Read files that the store holds; nothing is fetched, so there is less to tell."""
+    rows = await read_all(LocalDirectory(store, key), paths, destination, stats=stats)
+    if stats:
+        print_table(("file", "#size", "result"), rows)
 
 
 async def read_all(

@@ -61,6 +61,11 @@ def test_what_cannot_be_read(process: Run, network: Network, tmp_path: Path) -> 
 def test_an_own_directory_is_read_offline(process: Run, network: Network) -> None:
     process("publish", network.root, "--name", "mine")
     assert process("read", "mine", "README").raw == b"read me\n"
+    stats = process("read", "mine", "README", "--stats").out.splitlines()
+    assert [line.split() for line in stats] == [
+        ["file", "size", "result"],
+        ["README", "8", "B", "read"],
+    ]
 
 
 def test_a_file_that_breaks_off_is_not_left_behind(tmp_path: Path) -> None:
