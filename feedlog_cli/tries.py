@@ -58,6 +58,7 @@ def put(
     """
     if value is not None and file is not None:
         raise UsageError("give VALUE or --file, not both")
+    key.encode()  # what is no text fails before a trie is made for it
     if value is not None:
         data = value.encode()
     else:
@@ -176,10 +177,10 @@ def delete(name: FeedName, key: TrieKey, store: StorePath = None) -> None:
 
 
 def to_key(codec: str, text: str) -> Any:
-    """Return the key that a user typed, as a trie of that codec has it; raises `ValueError`."""
+    """Return the key that a user typed, as a trie of that codec has it; raises `UsageError`."""
     if codec == "bytes":
         return text.encode()
-    return text if codec == "text" else json.loads(text)
+    return text if codec == "text" else from_json(text, "key")
 
 
 def show_key(key: Any) -> str:
@@ -193,7 +194,17 @@ def to_value(trie: Trie, data: bytes) -> Any:
     if codec == "bytes":
         return data
     text = data.decode()
-    return text if codec == "text" else json.loads(text)
+    return text if codec == "text" else from_json(text, "value")
+
+
+def from_json(text: str, what: str) -> Any:
+    """Return what a user typed where the trie takes JSON; raises `UsageError`."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UsageError(
+            f"a {what} of this trie is written in JSON, not as {text[:60]!r}: {error}"
+        ) from None
 
 
 def to_bytes(value: Any) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import socket
@@ -34,17 +33,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def feedlog(
-    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
 ) -> Iterator[Run]:
     """Run a command line in this process."""
     terminated = signal.getsignal(signal.SIGTERM)
+    typed = tmp_path / "stdin"
 
     def call(*arguments: object, stdin: bytes = b"") -> Result:
+        typed.write_bytes(stdin)
         monkeypatch.setattr(sys, "argv", ["feedlog", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         capfdbinary.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            run()
+        with typed.open(encoding="utf-8") as opened:
+            monkeypatch.setattr(sys, "stdin", opened)
+            with pytest.raises(SystemExit) as ended:
+                run()
         sys.stdout.flush()
         out, err = capfdbinary.readouterr()
         code = ended.value.code

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from feedlog import KeyPair, Manifest, Store, encode_id
+from feedlog import MAX_BLOCK_SIZE, KeyPair, Manifest, Store, encode_id
 from feedlog_cli.children import Children
 from tests.reference.command_line import COMMAND, Network, Run
 
@@ -41,6 +43,45 @@ def test_wrong_key(process: Run, network: Network) -> None:
     assert (result.code, "'!' is not a character of a key" in result.complaint) == (2, True)
     result = process("clone", "short", "-b", network.bootstrap)
     assert (result.code, "a key has 52 characters, not 5" in result.complaint) == (2, True)
+    for words in (("get", "short", 0), ("read", "short", "a"), ("trie", "get", "short", "a")):
+        result = process(*words, "-b", network.bootstrap)
+        assert result.code == 2
+        assert result.complaint == (
+            "the store has no feed 'short', and it is no key: "
+            "a key has 52 characters, not 5: 'short'"
+        )
+
+
+def test_a_key_has_no_case(process: Run, intact: str) -> None:
+    assert process("cat", intact.upper()).raw == b"one\ntwo\n"
+    assert process("info", intact.upper(), "--json").json["key"] == intact
+
+
+def test_arguments_that_are_no_text_are_named(process: Run) -> None:
+    for words in (
+        ("create", b"\xff"),
+        ("append", "news", b"\xff"),
+        ("trie", "put", "config", b"\xff", "v"),
+    ):
+        result = process(*(os.fsdecode(word) for word in words))
+        assert result.complaint == r"'\udcff' cannot be written in utf-8", words
+
+
+def test_a_file_larger_than_a_block_is_not_read_to_its_end(process: Run) -> None:
+    complaint = process("append", "news", "--file", "/dev/zero").complaint
+    assert complaint == (
+        f"/dev/zero has more than {MAX_BLOCK_SIZE} bytes, the most that a block has; "
+        "`feedlog publish` cuts files into blocks"
+    )
+    endless = process("append", "news", stdin=bytes(MAX_BLOCK_SIZE + 2)).complaint
+    assert endless == f"a line has more than {MAX_BLOCK_SIZE} bytes, the most of a block"
+
+
+def test_blocks_are_not_appended_to_a_trie(process: Run) -> None:
+    process("trie", "put", "config", "k", "v")
+    complaint = process("append", "config", "text").complaint
+    assert complaint == "config is a trie: `feedlog trie put` writes to it"
+    assert process("trie", "get", "config", "k").raw == b"v"
 
 
 def test_a_key_that_nobody_announces(process: Run, network: Network) -> None:
@@ -95,13 +136,15 @@ def test_a_block_past_the_end(process: Run, network: Network) -> None:
     assert remote.complaint == "block 50 is past the end: the feed has 50 blocks"
 
 
-def test_a_full_disk(process: Run, home: Path) -> None:
+def test_a_full_disk(process: Run, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(2**22))
     limit = sum(file.stat().st_blocks * 512 for file in home.iterdir()) + 2**20
 
     def little_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    result = process("append", "news", stdin=os.urandom(2**22), preexec_fn=little_room)
+    words = ("append", "news", "--file", tmp_path / "large")
+    result = process(*words, preexec_fn=little_room)
     assert str(home) in result.complaint
 
 
@@ -136,6 +179,15 @@ def test_a_damaged_store(process: Run, home: Path) -> None:
     assert process("cat", "news").complaint
 
 
+def links(directory: Path) -> list[Path]:
+    """Return what the links in a directory point to, as far as they are still there."""
+    found = []
+    for link in directory.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(link.readlink())
+    return found
+
+
 def test_a_store_that_another_process_writes_to_is_waited_for(home: Path) -> None:
     words = [*COMMAND, "append", "news", "waits"]
     with (
@@ -143,8 +195,12 @@ def test_a_store_that_another_process_writes_to_is_waited_for(home: Path) -> Non
         store.transaction(),
         subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as append,
     ):
+        descriptors = Path("/proc", str(append.pid), "fd")
+        while not any(file.name == "writer.lock" for file in links(descriptors)):
+            assert append.poll() is None
+            time.sleep(0.05)
         with pytest.raises(subprocess.TimeoutExpired):
-            append.wait(1.5)
+            append.wait(0.5)
         append.terminate()
         assert append.communicate() == (b"", b"")
         assert append.returncode == 128 + signal.SIGTERM

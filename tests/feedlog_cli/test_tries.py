@@ -65,7 +65,9 @@ def test_json_and_text_values(feedlog: Run, home: Path) -> None:
     assert feedlog("trie", "get", "json", "k").out == '{"a": [1, null]}'
     feedlog("trie", "put", "json", "l", "[2]")
     assert feedlog("trie", "ls", "json", "--json", "-R").json == {"k": {"a": [1, None]}, "l": [2]}
-    assert feedlog("trie", "put", "json", "l", "{").complaint
+    wrong = feedlog("trie", "put", "json", "l", "{")
+    assert "a value of this trie is written in JSON, not as '{': Expecting" in wrong.complaint
+    assert wrong.code == 2
     feedlog("trie", "put", "text", "l", "w")
     assert feedlog("trie", "get", "text", "l").out == "w"
     assert feedlog("trie", "ls", "bytes", "--json").json == {"k": {"base64": "/w=="}}

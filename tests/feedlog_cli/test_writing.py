@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from feedlog import Store, decode_id
 from feedlog_cli import writing
-from tests.reference.command_line import Run
+from tests.reference.command_line import COMMAND, Run
 
 
 def test_create_prints_the_key_and_the_store_can_write(feedlog: Run, home: Path) -> None:
@@ -21,7 +23,7 @@ def test_create_again_prints_the_same_key(feedlog: Run) -> None:
     feedlog("append", "news", "x")
     again = feedlog("create", "news")
     assert (again.code, again.out) == (0, first.out)
-    assert "exists already, with 1 blocks" in again.err
+    assert "exists already, with 1 block\n" in again.err
     as_json = feedlog("create", "news", "--json").json
     assert as_json == {
         "name": "news", "key": first.out.strip(), "length": 1, "created": False,
@@ -53,6 +55,23 @@ def test_append_takes_lines_from_stdin(
     with Store(home) as store:
         assert list(store.feed("news")) == [b"a", b"", b"c", b"d", b"e"]
         assert [head.length for head in store.feed("news").heads()] == [2, 4, 5]
+
+
+def test_a_line_is_appended_when_it_comes(process: Run, home: Path) -> None:
+    process("create", "news")
+    with subprocess.Popen([*COMMAND, "append", "news"], stdin=subprocess.PIPE) as append:
+        assert append.stdin is not None
+        append.stdin.write(b"first\nnot")
+        append.stdin.flush()
+        with Store(home) as store:
+            while not store.feed("news").length:
+                assert append.poll() is None
+                time.sleep(0.05)
+            assert list(store.feed("news")) == [b"first"]
+            append.stdin.write(b" yet\r\nlast")
+            append.stdin.close()
+            assert append.wait() == 0
+            assert list(store.feed("news")) == [b"first", b"not yet", b"last"]
 
 
 def test_nothing_to_append_is_said(feedlog: Run) -> None:
