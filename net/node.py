@@ -28,6 +28,7 @@ from net.addresses import parse_address
 from net.assembly import Assembly
 from net.carriers.ports import ANYWHERE
 from net.dht.hashing import relay_topic
+from net.dht.sealing import NETWORK_KEY_SIZE
 from net.discovery import Discovery, PeerAddress
 from net.errors import ClosedError, NetError
 from net.finding.network import Network
@@ -39,6 +40,7 @@ from net.reaching.dial import Attempt
 from net.reaching.streams import AllowStream, Server, StreamHandler, Streams
 from net.relay.limits import RelayLimits
 from net.relay.service import AllowRelay
+from net.replicate.messages import MAX_NAME
 from net.replicate.serving import Handler
 from net.replicate.throttle import Throttle
 from net.secure.stream import SecureStream
@@ -84,7 +86,7 @@ class Node(Lifetime):
         host: str | Sequence[str] = ANYWHERE,
         port: int = 0,
         discovery: Discovery | None = None,
-        contacts: Path | None = None,
+        contacts: str | Path | None = None,
         lan: bool | None = None,
         more: Sequence[Discovery] = (),
         network_key: bytes | None = None,
@@ -96,8 +98,7 @@ class Node(Lifetime):
         upload_limit: float | None = None,
         download_limit: float | None = None,
     ) -> None:
-        for name in bootstrap:
-            parse_address(name)
+        _check(bootstrap, host, port, network_key)
         self.bootstrap = tuple(bootstrap)
         self._key_pair = store.key_pair("node")
         self._parts: Parts | None = None
@@ -116,7 +117,7 @@ class Node(Lifetime):
             self._key_pair,
             bootstrap=self.bootstrap,
             ephemeral=ephemeral,
-            contacts=contacts,
+            contacts=None if contacts is None else Path(contacts),
             lan=lan,
             network_key=network_key,
             given=discovery,
@@ -266,7 +267,12 @@ class Node(Lifetime):
         return self._feeds.follow(key)
 
     def extension(self, name: str, handler: Handler) -> None:
-        """Answer hints of that name: `handler(feed, payload)` names the blocks to send."""
+        """Answer hints of that name: `handler(feed, payload)` names the blocks to send.
+
+        Raises `ValueError` for a name that peers would not take: it has 1 to 32 characters.
+        """
+        if not 1 <= len(name) <= MAX_NAME:
+            raise ValueError(f"an extension's name has 1 to {MAX_NAME} characters, not {len(name)}")
         self._feeds.extension(name, handler)
 
     async def _reach_for_feed(self, peer: PeerAddress, topic: bytes) -> SecureStream:
@@ -367,3 +373,19 @@ class Node(Lifetime):
         network = self._running().network
         dht = network.values
         return ValueSearch(partial(dht.get, public_key, salt), public_key, network.trouble)
+
+
+def _check(
+    bootstrap: Sequence[str], host: str | Sequence[str], port: int, network_key: bytes | None
+) -> None:
+    """Refuse what no network could begin with, before anything is opened."""
+    if isinstance(bootstrap, str):
+        raise TypeError(f"bootstrap is a list of addresses, not one: {bootstrap!r}")
+    for name in bootstrap:
+        parse_address(name)
+    if not 0 <= port < 2**16:
+        raise ValueError(f"a port lies in 0..65535, where 0 takes any: not {port}")
+    if not host:
+        raise ValueError("host names no address to listen on: leave it out to have all")
+    if network_key is not None and len(network_key) != NETWORK_KEY_SIZE:
+        raise ValueError(f"a network key has {NETWORK_KEY_SIZE} bytes, not {len(network_key)}")

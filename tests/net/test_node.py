@@ -145,6 +145,23 @@ class TestAddresses:
         with pytest.raises(ValueError, match="nonsense"):
             Node(Store.memory(), bootstrap=["nonsense"])
 
+    async def test_what_cannot_be_meant_is_refused_before_anything_starts(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        with pytest.raises(TypeError, match="a list of addresses, not one: '127"):
+            Node(store, bootstrap="127.0.0.1:1")
+        for port in (-1, 2**16):
+            with pytest.raises(ValueError, match=f"0..65535, where 0 takes any: not {port}"):
+                Node(store, port=port)
+        with pytest.raises(ValueError, match="names no address to listen on"):
+            Node(store, host=[])
+        with pytest.raises(ValueError, match="a network key has 32 bytes, not 31"):
+            Node(store, network_key=bytes(31))
+        node = Node(store, contacts=str(tmp_path / "contacts"))
+        for name in ("", "x" * 33):
+            with pytest.raises(ValueError, match=f"1 to 32 characters, not {len(name)}"):
+                node.extension(name, lambda _feed, _payload: [])
+
     async def test_a_node_that_reaches_nobody_works_and_says_so(
         self, start_node: StartNode, store: Store
     ) -> None:
