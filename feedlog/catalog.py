@@ -126,6 +126,8 @@ def path_key(path: Sequence[str]) -> bytes:
     """Return the key of a path's entry; raises `ValueError` for a path that is not possible."""
     encoded = b""
     for name in path:
+        if not isinstance(name, str):
+            raise TypeError(f"a name is text, not {type(name).__name__}")
         part = name.encode()
         if not part:
             raise ValueError("a name has at least one byte")

@@ -30,7 +30,9 @@ OVERHEAD = FORK_SIZE + NONCE_SIZE + TAG_SIZE
 
 
 def check_encryption_key(key: bytes) -> None:
-    """Raise `ValueError` unless the key has 32 bytes."""
+    """Raise `TypeError` or `ValueError` unless the key is 32 bytes: it is kept in the store."""
+    if not isinstance(key, bytes):
+        raise TypeError(f"an encryption key is bytes, not {type(key).__name__}")
     if len(key) != KEY_SIZE:
         raise ValueError(f"an encryption key has {KEY_SIZE} bytes, not {len(key)}")
 

@@ -23,7 +23,7 @@ from feedlog.archive import write_archive
 from feedlog.audit import AuditReport, audit
 from feedlog.draft import MAX_BLOCKS, Draft
 from feedlog.encryption import OVERHEAD, BlockCipher
-from feedlog.errors import BlockMissing, CorruptError, InvalidProof, NotWritable
+from feedlog.errors import BlockMissing, CorruptError, InvalidProof, NotWritable, StoreError
 from feedlog.follow import Batch, follow
 from feedlog.head import Head, sign
 from feedlog.keys import KeyPair, encode_id
@@ -90,8 +90,11 @@ class Feed(Replica):
         """Whether `purge` has removed the feed: everything raises `StoreError` then."""
 
     def __repr__(self) -> str:
-        """Show the key and the length."""
-        return f"<Feed {self.id} length={self.length} fork={self.fork}>"
+        """Show the key and the length, which a feed that is closed or purged does not tell."""
+        try:
+            return f"<Feed {self.id} length={self.length} fork={self.fork}>"
+        except StoreError:
+            return f"<Feed {self.id} closed>"
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...

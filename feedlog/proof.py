@@ -157,8 +157,14 @@ def check_proof(
     """Verify a proof that stands on its own, with the feed's key (32 bytes) alone.
 
     `blocks`, `length` and `fork` are what the caller asked for: where given, the
-    proof must show exactly these. Raises `InvalidProof`.
+    proof must show exactly these. Raises `InvalidProof`, and `TypeError` where key or proof
+    are in another form: `decode_id` and `Proof.from_bytes` parse those.
     """
+    if not isinstance(key, bytes) or not isinstance(proof, Proof):
+        raise TypeError(
+            "a proof is checked with a key of bytes and a Proof, not "
+            f"{type(key).__name__} and {type(proof).__name__}"
+        )
     if blocks is not None and Ranges.of(blocks) != proof.question.blocks:
         raise InvalidProof(f"proof shows {proof.question.blocks}, not the blocks asked for")
     if length is not None and length != proof.length:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedlog import DecodeError, InvalidProof, KeyPair, Manifest, Proof, check_proof
+from feedlog import DecodeError, InvalidProof, KeyPair, Manifest, Proof, Store, check_proof
 from feedlog.flat_tree import NodeIndex, roots, span
 from feedlog.hashing import BLAKE3
 from feedlog.head import Head, sign
@@ -333,3 +333,13 @@ def test_a_mutated_proof_never_shows_anything_false(data: st.DataObject) -> None
     assert verified.head.tree_hash == head(21).tree_hash
     for index, block in verified.blocks.items():
         assert block == BLOCKS[index]
+
+
+def test_a_proof_in_another_form_is_misuse() -> None:
+    with Store.memory() as store:
+        feed = store.feed("x")
+        feed.append(b"block")
+        proof = feed.prove(blocks=[0])
+    for key, shown in ((feed.id, proof), (feed.key, proof.to_bytes())):
+        with pytest.raises(TypeError, match="checked with a key of bytes and a Proof, not "):
+            check_proof(key, shown)  # type: ignore[arg-type]  # misuse

@@ -242,3 +242,19 @@ class TestEncryption:
         with pytest.raises(ValueError, match="32 bytes, not 31"):
             store.feed("secret", encryption_key=bytes(31))
         assert store.feeds() == []
+
+
+def test_words_and_keys_of_the_wrong_type_leave_the_store_as_it_was(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        for wrong in ("x" * 32, bytearray(32)):
+            with pytest.raises(TypeError, match="an encryption key is bytes, not "):
+                store.feed("diary", encryption_key=wrong)  # type: ignore[arg-type]  # misuse
+        with pytest.raises(TypeError, match="a name is text, not bytes"):
+            store.feed(b"diary")  # type: ignore[arg-type]  # misuse
+        assert store.feeds() == []
+
+
+def test_a_feed_can_be_shown_when_its_store_is_closed(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        feed = store.feed("news")
+    assert repr(feed) == f"<Feed {feed.id} closed>"
