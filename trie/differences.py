@@ -40,7 +40,7 @@ class Differences(Iterable[Difference]):
     limit: int | None
 
     def __iter__(self) -> Iterator[Difference]:
-        """Yield them; raises `ValueError` for a version on the right that does not exist."""
+        """Yield them; raises `ValueError` for a version on the right that is inside a batch."""
         _, left, nodes, _ = self.look()
         right = self.core.root(self.other)
         if left is None and right is None:

@@ -152,6 +152,8 @@ class Trie(View, MutableMapping[Any, Any]):
         Every key gets the value that it had before them, in one batch. The history keeps
         all of it; so undoing twice does it again. Raises `ValueError` if there were fewer.
         """
+        if writes < 0:
+            raise ValueError(f"a number of writes to undo is not negative, got {writes}")
         with self.feed.transaction() as source:
             pending = Pending(self._core, source, source.head)
             before = pending.version

@@ -259,11 +259,14 @@ class View(Mapping[Any, Any]):
 
         `left` is what this version has, `right` what the other has, which is a version
         of the same trie. Takes time in proportion to the difference. `after` is the last
-        key of an earlier iteration over the same difference, from which to go on.
+        key of an earlier iteration over the same difference, from which to go on. Raises
+        `ValueError` for a version that does not exist.
         """
         if isinstance(other, View) and other.feed is not self.feed:
             raise ValueError("only versions of one trie can be compared")
         theirs = other.version if isinstance(other, View) else other
+        if not 0 <= theirs <= self.feed.length:
+            raise ValueError(f"version {theirs} is not in 0..{self.feed.length}")
         return Differences(
             self._core, self._look, self._where, self._keyspace, theirs, prefix, after, limit
         )

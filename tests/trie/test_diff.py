@@ -54,3 +54,12 @@ def test_only_versions_of_one_trie_are_compared(trie: Trie, store: Store) -> Non
     other = Trie(store.feed("other"))
     with pytest.raises(ValueError, match="versions of one trie"):
         list(trie.diff(other))
+
+
+def test_a_version_that_does_not_exist_is_named(trie: Trie) -> None:
+    trie["a"] = b"1"
+    for version in (-1, 9):
+        with pytest.raises(ValueError, match=f"version {version} is not in 0..2"):
+            trie.diff(version)
+    with pytest.raises(ValueError, match="not negative, got -1"):
+        trie.undo(-1)
