@@ -298,9 +298,9 @@ class View(ABC):
         verifier whose trusted length is `length` itself. With `max_bytes`, blocks from
         the front are proven as long as they fit, and one in any case.
 
-        Raises `ValueError` for numbers that make no proof or for more than 4096
-        ranges, `IndexError` for a block past the end, `BlockMissing` for a block or
-        node that is not held.
+        Raises `ValueError` for numbers that make no proof, for more than 4096
+        ranges or 65,536 blocks, `IndexError` for a block past the end,
+        `BlockMissing` for a block or node that is not held.
         """
         if seek is not None and max_bytes is not None:
             raise ValueError("the block with the byte sought is proven, however large it is")
