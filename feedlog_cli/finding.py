@@ -79,7 +79,7 @@ def load_mainline() -> type[MainlineDiscovery]:
         module = import_module("net.mainline.discovery")
     except ImportError as error:
         raise CommandError(
-            f"--mainline needs libtorrent: pip install 'feedlog[mainline]' ({error})"
+            f"--mainline needs libtorrent: pip install libtorrent ({error})"
         ) from None
     found: type[MainlineDiscovery] = module.MainlineDiscovery
     return found

@@ -76,7 +76,7 @@ def test_a_missing_libtorrent_is_named_with_what_brings_it(
     with pytest.raises(CommandError, match="needs libtorrent"):
         choose(None, mainline=True)
     complaint = feedlog("get", "news", 0, "--mainline").complaint
-    assert complaint.startswith("--mainline needs libtorrent: pip install 'feedlog[mainline]'")
+    assert complaint.startswith("--mainline needs libtorrent: pip install libtorrent")
     assert not home.exists()
 
 
