@@ -18,7 +18,7 @@ from feedlog_cli.metrics import Metric, MetricsServer
 from feedlog_cli.network import EVERYWHERE
 from feedlog_cli.options import Bootstrap, Json
 from feedlog_cli.output import note, say, say_json_line
-from feedlog_cli.places import check_addresses
+from feedlog_cli.places import check_addresses, check_hosts
 from feedlog_cli.running import serve_until_stopped
 from net.addresses import Address, parse_address
 from net.carriers.ports import Ports
@@ -63,7 +63,7 @@ def dht(
     """
     where = [parse_address(text) for text in check_addresses([metrics] if metrics else None)]
     kept = None if contacts is None else KeptContacts(contacts)
-    hosts, known = host or [EVERYWHERE], check_addresses(bootstrap)
+    hosts, known = check_hosts(host) or [EVERYWHERE], check_addresses(bootstrap)
     serve_until_stopped(serve(hosts, port, known, kept, where, relay=relay, as_json=as_json))
 
 

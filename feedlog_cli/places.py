@@ -6,6 +6,7 @@ Every failure here is the user's to mend, so each message says what to type inst
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 
 from feedlog import Feed, Store, decode_id
@@ -83,6 +84,18 @@ def looks_like_key(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_hosts(hosts: list[str] | None) -> list[str] | None:
+    """Return the addresses to listen on, refusing those that are none."""
+    for host in hosts or []:
+        try:
+            ip_address(host)
+        except ValueError:
+            raise UsageError(
+                f"--host takes an IP address of this machine, such as 127.0.0.1 or ::, not {host!r}"
+            ) from None
+    return hosts
 
 
 def check_addresses(addresses: list[str] | None) -> list[str]:

@@ -16,7 +16,7 @@ from feedlog_cli.finding import Finding, choose
 from feedlog_cli.network import serving
 from feedlog_cli.options import Bootstrap, Json, Mainline, StorePath
 from feedlog_cli.output import note, printable, say, say_json_line
-from feedlog_cli.places import find_feed, open_store, store_path
+from feedlog_cli.places import check_hosts, find_feed, open_store, store_path
 from feedlog_cli.running import serve_until_stopped
 from net.carriers.ports import ANYWHERE
 from trie import NotATrie, Trie
@@ -56,6 +56,7 @@ def share(
     Nodes that answered are kept beside the store, and tried as well the next time.
     """
     finding = choose(bootstrap, mainline=mainline)
+    hosts = check_hosts(host) or ANYWHERE
     with open_store(store) as opened:
         chosen = [find_feed(opened, name) for name in names or []]
         if not names:
@@ -64,7 +65,7 @@ def share(
             raise CommandError("the store has no feeds to share")
         feeds = with_contents(opened, chosen)
         kept = store_path(store) / CONTACTS
-        work = serve(opened, feeds, finding, host or ANYWHERE, port, kept, as_json=as_json)
+        work = serve(opened, feeds, finding, hosts, port, kept, as_json=as_json)
         serve_until_stopped(work)
 
 

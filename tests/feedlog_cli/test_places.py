@@ -6,7 +6,14 @@ import pytest
 
 from feedlog import Store
 from feedlog_cli.errors import CommandError, UsageError
-from feedlog_cli.places import check_addresses, find_feed, open_store, parse_key, store_path
+from feedlog_cli.places import (
+    check_addresses,
+    check_hosts,
+    find_feed,
+    open_store,
+    parse_key,
+    store_path,
+)
 
 
 def test_the_store_is_where_xdg_has_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,3 +80,11 @@ def test_addresses_are_checked_before_anything_starts() -> None:
     assert check_addresses(["127.0.0.1:1", "[::1]:2"]) == ["127.0.0.1:1", "[::1]:2"]
     with pytest.raises(UsageError, match="an address is host:port"):
         check_addresses(["127.0.0.1:1", "nowhere"])
+
+
+def test_hosts_are_addresses_of_a_machine() -> None:
+    assert check_hosts(None) is None
+    assert check_hosts(["127.0.0.1", "::"]) == ["127.0.0.1", "::"]
+    for wrong in ("localhost", "127.0.0.1:80", ""):
+        with pytest.raises(UsageError, match=f"such as 127.0.0.1 or ::, not '{wrong}'"):
+            check_hosts([wrong])
