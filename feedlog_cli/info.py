@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from feedlog import Feed, Store
+from feedlog import Feed, Store, StoreError
 from feedlog_cli.options import Json, StorePath
 from feedlog_cli.output import note, print_facts, print_table, printable, say_json, size
 from feedlog_cli.places import find_feed, open_store, store_path
@@ -21,7 +22,7 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Show the feeds of the store, or one of them in detail."""
-    with open_store(store) as opened:
+    with open_to_look(store) as opened:
         if name is not None:
             facts = describe(opened, find_feed(opened, name))
             say_json(facts) if as_json else print_facts(for_people(facts))
@@ -46,6 +47,14 @@ def info(
                 for facts in known
             ],
         )
+
+
+def open_to_look(given: Path | None) -> Store:
+    """Open the store to write where that can be, for what is writable is shown; else to read."""
+    try:
+        return open_store(given)
+    except StoreError:
+        return open_store(given, read_only=True)
 
 
 def describe(store: Store, feed: Feed) -> dict[str, Any]:

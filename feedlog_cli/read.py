@@ -67,7 +67,7 @@ def read(
         raise UsageError("give --output or --against, not both")
     destination = Destination(output, against)
     finding = choose(bootstrap, mainline=mainline)
-    with open_store(store, create=finding.goes_out) as opened:
+    with open_store(store, create=finding.goes_out, read_only=not finding.goes_out) as opened:
         key = find_or_follow(opened, name, remote=finding.goes_out).key
         if finding.goes_out and looks_like_key(name):
             run_to_end(read_remote(opened, key, paths, destination, finding, timeout, stats))

@@ -38,7 +38,7 @@ def get(
     if ":" in block:
         raise UsageError(f"get prints one block; `feedlog cat --range {block}` prints several")
     finding = choose(bootstrap, mainline=mainline)
-    with open_store(store, create=finding.goes_out) as opened:
+    with open_store(store, create=finding.goes_out, read_only=not finding.goes_out) as opened:
         feed = find_or_follow(opened, name, remote=finding.goes_out)
         try:
             index = parse_range(block, feed.length).start
@@ -90,7 +90,7 @@ def cat(
     """
     end = b"" if raw else b"\n"
     finding = choose(bootstrap, mainline=mainline)
-    with open_store(store, create=finding.goes_out) as opened:
+    with open_store(store, create=finding.goes_out, read_only=not finding.goes_out) as opened:
         feed = find_or_follow(opened, name, remote=finding.goes_out)
         if finding.goes_out and not (feed.writable and holds(feed, span)):
             run_to_end(stream(opened, feed, span, finding, timeout, end=end, live=live))

@@ -90,7 +90,7 @@ def get(
     without downloading it. What its peers answer is checked.
     """
     finding = choose(bootstrap, mainline=mainline)
-    with open_store(store, create=finding.goes_out) as opened:
+    with open_store(store, create=finding.goes_out, read_only=not finding.goes_out) as opened:
         feed = find_or_follow(opened, name, remote=finding.goes_out)
         if finding.goes_out and not feed.writable:
             value = run_to_end(get_remote(opened, feed, key, version, finding, timeout))
@@ -141,7 +141,7 @@ def ls(
     fetched.
     """
     finding = choose(bootstrap, mainline=mainline)
-    with open_store(store, create=finding.goes_out) as opened:
+    with open_store(store, create=finding.goes_out, read_only=not finding.goes_out) as opened:
         feed = find_or_follow(opened, name, remote=finding.goes_out)
         if finding.goes_out and not feed.writable:
             listing = list_remote(opened, feed, prefix, recursive, finding, timeout)

@@ -171,6 +171,29 @@ def test_a_really_full_disk(home: Path, tmp_path: Path) -> None:
     assert f"{small}/store" in line
 
 
+def test_a_store_that_cannot_be_written_is_read(home: Path) -> None:
+    assert os.geteuid() == 0, "this test mounts a file system read-only, so it needs root"
+    feedlog = " ".join(COMMAND)
+    script = f"""
+        {feedlog} trie put config k v 2>&1 >/dev/null | sed 's/:.*//'
+        mount --bind {home} {home} && mount -o remount,ro,bind {home} || exit 99
+        {feedlog} get news -1; echo
+        {feedlog} cat news
+        {feedlog} trie get config k; echo
+        {feedlog} trie ls config
+        {feedlog} info news | grep writable
+        {feedlog} append news three
+    """
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script], capture_output=True, check=False, timeout=60
+    )
+    assert done.returncode == 1, "nothing can be appended"
+    lines = ["config is a new trie", "two", "one", "two", "v", "k", "writable       no"]
+    assert done.stdout.decode().splitlines() == lines
+    (complaint,) = done.stderr.decode().splitlines()
+    assert "Read-only file system" in complaint
+
+
 def test_a_damaged_store(process: Run, home: Path) -> None:
     data = home / "data.mdb"
     data.write_bytes(os.urandom(data.stat().st_size))
