@@ -11,6 +11,7 @@ type, disks and peers cannot cause a bug report.
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import signal
 import sys
@@ -209,12 +210,19 @@ def run() -> NoReturn:
 
 
 def open_standard_streams() -> None:
-    """Open those streams that are closed on /dev/null, so that no other file takes their place."""
+    """Have three streams that take any text.
+
+    Those that are closed lead to /dev/null, so that no other file takes their place.
+    """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_RDWR)
             assert nowhere == number, "the lowest number that is free"
             setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # names are not known to be in its encoding
 
 
 def terminate(_number: int, _frame: FrameType | None) -> NoReturn:

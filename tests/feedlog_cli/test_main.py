@@ -113,3 +113,11 @@ def test_closed_streams_are_no_bug(process: Run) -> None:
     all_closed = process("get", "news", 7, preexec_fn=lambda: os.closerange(0, 3))
     assert (all_closed.code, all_closed.err) == (1, "")
     assert process("cat", "news").out == "hello\n"
+
+
+def test_text_that_the_terminal_does_not_have_is_spelled_out(process: Run) -> None:
+    process("create", "\u540d")
+    latin = {**os.environ, "PYTHONIOENCODING": "latin-1:strict"}
+    result = process("info", env=latin)
+    assert (result.code, result.err) == (0, "")
+    assert result.raw.splitlines()[1].startswith(rb"\u540d  ")
