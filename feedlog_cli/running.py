@@ -2,7 +2,8 @@
 
 Ctrl-C and SIGTERM cancel the work, so that connections say goodbye and stores close.
 A command that fetches something has then failed: 130 or 143. For one that serves until
-it is told to stop, being told so is success: 0.
+it is told to stop, being told so is success: 0. It is told by SIGHUP, too, when its
+terminal is closed.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ def serve_until_stopped(work: Coroutine[Any, Any, Any]) -> None:
     async def main() -> None:
         task = asyncio.current_task()
         assert task is not None, "asyncio.run runs a task"
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # `nohup` has it ignored
+            numbers.append(signal.SIGHUP)
+        for number in numbers:
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         await work
 

@@ -33,7 +33,7 @@ def test_sigterm_lets_work_clean_up() -> None:
     assert cleaned == [True]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_server_is_told_to_stop(number: signal.Signals) -> None:
     cleaned = []
 
@@ -47,3 +47,18 @@ def test_a_server_is_told_to_stop(number: signal.Signals) -> None:
 
     serve_until_stopped(work())
     assert cleaned == [True]
+
+
+def test_a_server_outlives_its_terminal_where_that_is_wanted() -> None:
+    async def work() -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        serve_until_stopped(work())
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
