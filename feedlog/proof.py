@@ -214,7 +214,7 @@ def verify(
         head=head,
         byte_length=roots.byte_length if head else None,
         seek=None if proof.seek is None else run.locate(proof.seek),
-        hashes={index: run.values[index][1] for index in proof.question.hashes},
+        hashes={index: run.hash(index) for index in proof.question.hashes},
         manifest=manifest,
         nodes={index: node for index, node in run.values.items() if index not in run.sizeless},
         runs=run.runs,
@@ -323,6 +323,10 @@ class _Execution:
         if node is None:
             raise InvalidProof(f"proof builds on node {index}, which is not trusted here")
         return node
+
+    def hash(self, index: NodeIndex) -> bytes:
+        """Return the hash of a node that was asked for; one that is trusted needs no step."""
+        return (self.values.get(index) or self._trusted(index))[1]
 
     def _subtree(self, index: NodeIndex) -> TreeNode:
         start, stop = flat_tree.span(index)

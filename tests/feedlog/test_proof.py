@@ -226,6 +226,22 @@ def test_hashes_alone_are_proven(data: st.DataObject) -> None:
         assert node == tree(length)[index]
 
 
+@given(st.data())
+def test_hashes_that_the_reader_trusts_already_are_shown(data: st.DataObject) -> None:
+    length = data.draw(st.integers(1, 64))
+    signed = data.draw(st.booleans())
+    since = data.draw(st.integers(1, length)) if signed else length
+    anchors = tuple(sorted(data.draw(st.sets(st.sampled_from(sorted(tree(since))), max_size=5))))
+    nodes = {*roots(since), *anchors, NodeIndex(0)}
+    wanted = tuple(sorted(data.draw(st.sets(st.sampled_from(sorted(nodes))))))
+    proof = prove(length, hashes=wanted, since=since, anchors=anchors, signed=signed)
+    shown = verify(KEY, proof, manifest=MANIFEST, trusted=trusted(proof)).hashes
+    assert shown == {index: tree(length)[index][1] for index in wanted}
+    if proof.question.since and wanted:
+        with contextlib.suppress(InvalidProof):
+            verify(KEY, proof, manifest=MANIFEST, trusted={})
+
+
 def test_the_size_of_a_bare_hash_is_not_taken_on_trust() -> None:
     """A parent commits to its children's bytes together: moving some over must not be believed."""
     proof = prove(2, hashes=(NodeIndex(0),))
