@@ -166,11 +166,10 @@ class Replication:
     def _on_refusal(self, session: Session, sent: Sent, reason: str, now: float) -> None:
         """Learn that a request ends without (the rest of) what it asked for."""
         session.sent.pop(sent.request.id, None)
-        self.scheduler.answered(session.link, sent.asked, 0, now)
         if reason != messages.BUSY:
             session.doubted = session.doubted or bool(sent.asked.spans)
             session.link.have.subtract(sent.asked.spans)
-        self.scheduler.finished(session.link, sent.asked)
+        self.scheduler.refused(session.link, sent.asked, now)
         query = sent.query
         if query is None or query.done:
             return

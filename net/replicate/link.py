@@ -44,6 +44,10 @@ class Link:
     asked: dict[int, Asked] = field(default_factory=dict)
     heard_at: float = 0.0
     stalled: bool = False
+    refusals: int = 0
+    """Rests since it last brought something."""
+    rests_until: float = 0.0
+    resting: bool = False
 
     @property
     def urgent(self) -> int:
@@ -53,7 +57,8 @@ class Link:
     @property
     def usable(self) -> bool:
         """Whether it may be asked for blocks."""
-        return self.base is not None and not self.stalled and len(self.asked) < MAX_REQUESTS
+        idle = self.stalled or self.resting
+        return self.base is not None and not idle and len(self.asked) < MAX_REQUESTS
 
     def offers(self, index: int) -> bool:
         """Tell whether it can give us a block."""

@@ -35,6 +35,10 @@ MAX_COPIES = 2
 """Peers that are asked for one block at a time."""
 SILENT_AFTER = 30.0
 """Seconds without an answer after which a peer that owes one is let go."""
+FIRST_REST = 0.05
+LAST_REST = 10.0
+"""Seconds that a peer is not asked for blocks after it refused some: doubling while it brings
+none. One that refuses at once, what it offers still, would be asked before all others for ever."""
 BLOCK_OVERHEAD = 32
 """Bytes that a block costs in a proof besides its data."""
 
@@ -229,6 +233,8 @@ class Scheduler:
     def answered(self, link: Link, asked: Asked, taken: int, now: float) -> None:
         """Learn from a record of `taken` bytes."""
         link.heard_at = now
+        if taken:
+            link.refusals = 0
         if link.stalled:
             link.stalled = False
             for other in link.asked.values():
@@ -243,6 +249,15 @@ class Scheduler:
         link.pace.settled(min(taken, asked.cost))
         asked.cost = max(0, asked.cost - taken)
         self.depth = max(self.depth, asked.depth)
+
+    def refused(self, link: Link, asked: Asked, now: float) -> None:
+        """Learn that a peer does not bring (the rest of) what it was asked for."""
+        self.answered(link, asked, 0, now)
+        if asked.spans and asked.sent_at >= link.rests_until:
+            link.rests_until = now + min(LAST_REST, FIRST_REST * 2 ** min(link.refusals, 8))
+            link.refusals += 1
+            link.resting = True
+        self.finished(link, asked)
 
     def finished(self, link: Link, asked: Asked) -> None:
         """Forget a request: what it still owes can be asked for again."""
@@ -284,7 +299,9 @@ class Scheduler:
 
     def deadline(self) -> float | None:
         """Return when `expire` is due."""
-        return min((self._due(link) for link in self.links if link.asked), default=None)
+        times = [self._due(link) for link in self.links if link.asked]
+        times += [link.rests_until for link in self.links if link.resting]
+        return min(times, default=None)
 
     def _due(self, link: Link) -> float:
         patience = SILENT_AFTER if link.stalled else link.pace.patience
@@ -301,6 +318,7 @@ class Scheduler:
         """Give the work of peers that are late to others; return those silent for too long."""
         silent = []
         for link in self.links:
+            link.resting = link.resting and now < link.rests_until
             if not link.asked:
                 continue
             if now >= link.heard_at + SILENT_AFTER:
