@@ -222,6 +222,7 @@ class Session:
         for start, stop in unpack_runs(message.runs, message.start):
             if offer.pieces < MAX_OFFER_PIECES:
                 offer.add(start, stop)
+        offer.limit(MAX_OFFER_PIECES)  # taking out of a span has made two of it
 
     def _on_no_data(self, number: int, reason: str) -> None:
         sent = self.sent.get(number)

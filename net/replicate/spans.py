@@ -126,6 +126,10 @@ class Spans:
         for start, stop in spans:
             self.remove(start, stop)
 
+    def limit(self, pieces: int) -> None:
+        """Forget all spans but the first `pieces`."""
+        del self._starts[pieces:], self._stops[pieces:]
+
     def covers(self, start: int, stop: int) -> bool:
         """Tell whether all of [start, stop) is in the set."""
         at = bisect_right(self._starts, start)

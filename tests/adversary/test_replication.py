@@ -398,6 +398,13 @@ class TestFloods:
             reader.core.receive(session, encode(have), world.now)
         assert session.link.have.pieces <= MAX_OFFER_PIECES
 
+    def test_offers_of_all_but_every_other_block(self, world: World, reader: Host) -> None:
+        session = reader.core.open(world.now)
+        reader.core.receive(session, encode(Have(0, 2**40, (0, 2**40))), world.now)
+        for start in range(1, 3 * MAX_OFFER_PIECES, 2):
+            reader.core.receive(session, encode(Have(start, start + 1, ())), world.now)
+        assert session.link.have.pieces <= MAX_OFFER_PIECES
+
     def test_wants_without_end(self, world: World, writer: Host) -> None:
         session = writer.core.open(world.now)
         while writer.core.next_message(session) is not None:

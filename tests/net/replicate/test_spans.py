@@ -68,3 +68,11 @@ def test_a_billion_blocks_are_one_piece() -> None:
     spans.remove(5, 6)
     assert spans.pieces == 2
     assert repr(spans) == "Spans(0:5, 6:1000000000)"
+
+
+def test_no_more_pieces_are_kept_than_there_shall_be() -> None:
+    spans = Spans([(0, 2), (4, 6), (8, 9)])
+    spans.limit(3)
+    assert spans.pieces == 3
+    spans.limit(2)
+    assert list(spans) == [(0, 2), (4, 6)]
