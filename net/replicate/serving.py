@@ -5,7 +5,8 @@ record of at most `RECORD_SIZE`, so a large request yields to an urgent one afte
 What is not held is left out: a replica serves what it has, for every length whose
 nodes it has, and needs neither the writer nor an encryption key.
 
-Invariant: a peer's requests cost at most `MAX_WAITING` queue places and one record.
+Invariant: a peer's requests cost at most `MAX_WAITING` queue places, `MAX_WAITING_SPANS` and
+one record.
 Reads the feed. Must not know channels, other peers, or what we want ourselves.
 """
 
@@ -32,6 +33,9 @@ RECORD_SPANS = 1024
 """Spans in one record: each costs a proof up to 40 hashes."""
 MAX_WAITING = 512
 """Requests of one peer that wait; more are answered with BUSY."""
+MAX_WAITING_SPANS = 1 << 16
+"""Spans of one peer's requests that wait; twice what an asker of ours has in flight, and 10 MB.
+So many steps, too, does it cost at most that an urgent request takes its blocks out of others."""
 MAX_HINTED = 1024
 """Blocks that an extension's handler may add to an answer."""
 
@@ -71,16 +75,23 @@ class Serving:
 
     def add(self, request: Request) -> None:
         """Take a request. An urgent one takes its blocks out of those that wait."""
-        if self.waiting >= MAX_WAITING:
+        spans = Spans.ascending(messages.unpack_runs(request.runs))
+        full = self.waiting >= MAX_WAITING
+        if full or (spans.pieces > 1 and self._pieces + spans.pieces > MAX_WAITING_SPANS):
             if len(self._refused) < MAX_WAITING:
                 self._refused.append(NoData(request.id, messages.BUSY))
                 return
             raise ProtocolError(f"more than {2 * MAX_WAITING} requests at once", code="flood")
-        spans = Spans(messages.unpack_runs(request.runs))
-        if request.urgent:
-            for other in self._lines[False]:
+        if request.urgent and self._lines[False]:
+            # Each span that is taken out may make two of one.
+            others = (MAX_WAITING_SPANS - self._pieces) // max(1, spans.pieces) - 1
+            for other in itertools.islice(self._lines[False], max(0, others)):
                 other.spans.subtract(spans)
         self._lines[request.urgent].append(Waiting(request, spans))
+
+    @property
+    def _pieces(self) -> int:
+        return sum(waiting.spans.pieces for line in self._lines for waiting in line)
 
     def cancel(self, number: int) -> None:
         """Forget a request."""

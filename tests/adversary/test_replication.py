@@ -22,7 +22,7 @@ from net.errors import PeerError
 from net.replicate import messages
 from net.replicate.messages import Data, Have, Info, Message, NoData, Request, Want, encode
 from net.replicate.scheduler import SILENT_AFTER
-from net.replicate.serving import MAX_WAITING
+from net.replicate.serving import MAX_WAITING, MAX_WAITING_SPANS
 from net.replicate.session import MAX_OFFER_PIECES, Query, Session
 from tests.reference.world import Host, World
 
@@ -390,6 +390,25 @@ class TestFloods:
         with pytest.raises(PeerError, match="requests"):
             writer.core.receive(session, encode(request), world.now)
         assert session.serving.waiting <= MAX_WAITING
+
+    def test_requests_of_scattered_blocks(self, world: World, writer: Host) -> None:
+        session = writer.core.open(world.now)
+        serving = session.serving
+        for number in range(1, MAX_WAITING):
+            runs = (0, 1, *([1, 1] * 4095))
+            writer.core.receive(session, encode(Request(number, 0, 64, 64, runs)), world.now)
+        assert serving._pieces <= MAX_WAITING_SPANS
+
+    def test_urgent_requests_that_cut_others_into_pieces(self, world: World, writer: Host) -> None:
+        session = writer.core.open(world.now)
+        for number in range(1, MAX_WAITING // 2):
+            request = Request(number, 0, 64, 64, (0, 65536))
+            writer.core.receive(session, encode(request), world.now)
+        for number in range(MAX_WAITING // 2, MAX_WAITING):
+            runs = (2 * number, *([1, 1] * 1024)[1:])
+            request = Request(number, 0, 64, 64, runs, urgent=True)
+            writer.core.receive(session, encode(request), world.now)
+        assert session.serving._pieces <= MAX_WAITING_SPANS
 
     def test_offers_of_every_other_block(self, world: World, reader: Host) -> None:
         session = reader.core.open(world.now)

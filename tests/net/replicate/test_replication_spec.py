@@ -79,6 +79,7 @@ def test_the_specification_shows_it(line: list[str]) -> None:
         ("bytes of blocks in a record", serving.RECORD_SIZE),
         ("blocks in a record", serving.RECORD_BLOCKS),
         ("waiting requests", serving.MAX_WAITING),
+        ("spans of waiting requests", serving.MAX_WAITING_SPANS),
         ("hinted blocks", serving.MAX_HINTED),
         ("push", session.MAX_PUSH),
         ("spans remembered", session.MAX_OFFER_PIECES),
