@@ -83,7 +83,8 @@ class Asking:
             if len(sessions) > 1:
                 sessions = sorted(sessions, key=lambda one: one.link.pace.round_trip or 0.0)
             for session in sessions:
-                self._ask_blocks(session, now)
+                if not session.congested:
+                    self._ask_blocks(session, now)
 
     def _update_if_behind(self) -> None:
         """Ask for a newer head where a peer claims one."""
@@ -107,12 +108,11 @@ class Asking:
             for session in self.sessions
             if session.number not in query.tried and session.remote is not None
         ]
-        if query.hint is not None:
-            for session in list(candidates):
-                if session.remote and query.hint[0] not in session.remote.extensions:
-                    query.tried.add(session.number)
-                    query.reasons.append(f"{session.name} does not know {query.hint[0]!r}")
-                    candidates.remove(session)
+        for session in list(candidates):
+            if (reason := _unfit(session, query)) is not None:
+                query.tried.add(session.number)
+                query.reasons.append(f"{session.name} {reason}")
+                candidates.remove(session)
         if not candidates:
             # One who has come and not yet told what it has may know the answer.
             all_tried = all(session.number in query.tried for session in self.sessions)
@@ -156,6 +156,8 @@ class Asking:
             return
         for asked in self.scheduler.next_requests(session.link, now):
             self._send(session, asked, None, since=base, length=base)
+            if session.congested:
+                return
 
     def _send(
         self,
@@ -212,6 +214,15 @@ class Asking:
         self.scheduler.reset()
         for session in self.sessions:
             session.sent = {i: sent for i, sent in session.sent.items() if sent.query}
+
+
+def _unfit(session: Session, query: Query) -> str | None:
+    """Return why a peer cannot be asked, for people; None where it can."""
+    if session.congested:
+        return "reads nothing of what it is sent"
+    if query.hint and session.remote and query.hint[0] not in session.remote.extensions:
+        return f"does not know {query.hint[0]!r}"
+    return None
 
 
 def _indexes(spans: list[Span]) -> list[int]:

@@ -56,7 +56,7 @@ class News:
         pushes: dict[int, bytes | None] = {}
         for session in self.sessions:
             self._rebase(session)
-            if session.doubted:
+            if session.doubted and not session.congested:
                 session.doubted = False
                 session.put(Want(0, messages.MAX_LENGTH))
             position = (head.fork, head.length)
@@ -159,4 +159,4 @@ class News:
         if self.tell_at is not None and now >= self.tell_at:
             self.tell_at = None
             for session in self.sessions:
-                self._put_haves(session)
+                session.told_due = bool(session.told)

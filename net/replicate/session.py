@@ -141,6 +141,11 @@ class Session:
         """Fork and length that the peer claims; less than any where it claims nothing."""
         return (self.remote.fork, self.remote.length) if self.remote else (-1, 0)
 
+    @property
+    def congested(self) -> bool:
+        """Whether so much waits for the peer that it is to be asked for nothing more."""
+        return self._outbox_size > MAX_OUTBOX // 2
+
     def claim(self, fork: int, length: int) -> None:
         """Note that the peer has, or will have when it has read what was pushed, a head."""
         if self.remote is not None and (fork, length) > self.position:

@@ -23,7 +23,7 @@ from net.replicate import messages
 from net.replicate.messages import Data, Have, Info, Message, NoData, Request, Want, encode
 from net.replicate.scheduler import SILENT_AFTER
 from net.replicate.serving import MAX_WAITING, MAX_WAITING_SPANS
-from net.replicate.session import MAX_OFFER_PIECES, Query, Session
+from net.replicate.session import MAX_OFFER_PIECES, MAX_OUTBOX, Query, Session
 from tests.reference.world import Host, World
 
 BLOCKS = [b"block %d" % i * 20 for i in range(64)]
@@ -449,6 +449,34 @@ class TestFloods:
 
         with pytest.raises(PeerError, match="reads none"):
             flood()
+
+    def test_news_for_one_who_reads_none(self, world: World, writer: Host, honest: Host) -> None:
+        for index in range(0, 64, 2):
+            writer.feed.clear(index, index + 1)
+        writer.changed()
+        world.connect(writer, honest)
+        session = writer.core.open(world.now)
+        for _ in range(20_000):
+            writer.core.receive(session, encode(Want(0, 64)), world.now)
+            writer.core._news.tell(0, 1, world.now)
+            world.now += 0.05
+            writer.core.handle_timeout(world.now)
+        assert session._outbox_size < 1000
+
+    def test_questions_to_one_who_reads_none(
+        self, world: World, reader: Host, honest: Host
+    ) -> None:
+        session = reader.core.open(world.now)
+        claim = Info(1, 0, 2**40, extensions=("trie",))
+        reader.core.receive(session, encode(claim), world.now)
+        world.connect(reader, honest)
+        for _ in range(300):
+            reader.core.query(Query(hint=("trie", bytes(8000))), world.now)
+        reader.core.query(update := Query(), world.now)
+        world.run(10)
+        assert session._outbox_size <= MAX_OUTBOX
+        assert reader.answered(update)
+        assert list(reader.feed) == BLOCKS
 
     def test_messages_that_are_too_large(self, world: World, reader: Host) -> None:
         session = reader.core.open(world.now)
