@@ -194,13 +194,25 @@ class Asking:
         return tuple(nodes[: messages.MAX_ANCHORS])
 
     def answer(self, query: Query, verified: Verified | None) -> None:
-        if query.done:
+        """Take an answer; what the latest head is only where nobody else claims a newer one."""
+        if query.done or (query.hint is None and query.seek is None and self._disputed(query)):
             return
         self.drop(query)
         if query is self.own_update:
             self.own_update = None
         else:
             self._events.append(QueryAnswered(query, verified))
+
+    def _disputed(self, query: Query) -> bool:
+        """Tell whether a peer that was not asked yet claims to have more than we do."""
+        ours = (self.standing.fork, self.standing.length)
+        return any(
+            one.position > ours
+            and one.number not in query.tried
+            and one.failures < MAX_FAILURES
+            and not one.link.stalled
+            for one in self.sessions
+        )
 
     def _fail(self, query: Query) -> None:
         self.drop(query)

@@ -247,12 +247,12 @@ class Replication:
         if sent is None:
             session.known = (outcome.fork, outcome.length)  # who pushes counts on that
             session.claim(outcome.fork, outcome.length)
-        elif sent.query is not None and sent.base == arrival.proof.length:
-            self._asking.answer(sent.query, outcome)
         if outcome.head is not None:
             session.failures = 0
             session.distrusted = False
             self._refresh(now)
+        if sent is not None and sent.query is not None and sent.base == arrival.proof.length:
+            self._asking.answer(sent.query, outcome)
 
     def lost(self, error: FeedlogError, now: float) -> None:
         """Learn that proofs which counted as stored could not be kept."""

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from feedlog import Feed, KeyPair, Proof, Store
 from feedlog.errors import DecodeError
+from feedlog.plan import Question
 from net.errors import PeerError
 from net.replicate import messages
 from net.replicate.messages import Data, Have, Info, Message, NoData, Request, Want, encode
@@ -218,6 +219,35 @@ class TestFalseHeads:
         world.run(5)
         assert reader.feed.length == 65
         assert session.failures > 0
+
+    @pytest.mark.parametrize("answer", ["current", "nothing", "older"])
+    def test_who_denies_that_there_is_a_newer_head_is_not_the_only_one_asked(
+        self, world: World, reader: Host, writer: Host, honest: Host, answer: str
+    ) -> None:
+        world.connect(reader, honest)
+        world.run(1)
+        reader.core.following = False
+        for length in (65, 70):
+            writer.feed.extend([b"later"] * (length - writer.feed.length))
+            honest.feed.apply(writer.feed.prove(since=honest.feed.length))
+        honest.changed()
+        world.run(0.5)
+        liar = reader.core.open(world.now)
+        reader.core.receive(liar, encode(Info(1, 0, 2**40)), world.now)
+        reader.core.query(query := Query(), world.now)
+        (number,) = liar.sent
+        older = writer.feed.prove(since=64, length=65)
+        nothing = Proof(Question(64, since=64, signed=False), 0, ())
+        denials: dict[str, Message] = {
+            "current": NoData(number, messages.CURRENT),
+            "nothing": Data(number, nothing.to_bytes(), True),
+            "older": Data(number, older.to_bytes(), True),
+        }
+        reader.core.receive(liar, encode(denials[answer]), world.now)
+        reader.settle()
+        world.run(1)
+        assert reader.answered(query)
+        assert reader.feed.length == 70
 
     def test_contradicting_heads_are_evidence_against_the_writer(
         self, world: World, make_store: Callable[[], Store]
