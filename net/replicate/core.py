@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 
-from feedlog import Feed, Head, InvalidProof
+from feedlog import Feed, Head, InvalidProof, Proof
 from feedlog.errors import FeedlogError
 from feedlog.proof import Verified
 from net.errors import PeerError, ProtocolError
@@ -31,7 +31,7 @@ from net.replicate.events import (
     PeerFailed,
     StoreFailed,
 )
-from net.replicate.news import News
+from net.replicate.news import PUSH_BLOCKS, News
 from net.replicate.scheduler import SILENT_AFTER, Scheduler
 from net.replicate.serving import Handler
 from net.replicate.session import Arrival, Query, Sent, Session
@@ -143,6 +143,10 @@ class Replication:
     def _on_arrival(self, arrival: Arrival, now: float) -> None:
         sent, session = arrival.sent, arrival.session
         blocks = arrival.proof.data
+        if sent is None and not self._is_welcome(arrival.proof):
+            session.claim(arrival.proof.fork, arrival.proof.length)
+            self.counters["wasted"] += len(blocks)
+            return
         data = len(blocks[0]) if len(blocks) == 1 else sum(map(len, blocks))
         counters = self.counters
         counters["data"] += data
@@ -162,6 +166,14 @@ class Replication:
                 session.sent.pop(sent.request.id, None)
                 self.scheduler.finished(session.link, sent.asked)
         self._ready.append(arrival)
+
+    def _is_welcome(self, proof: Proof) -> bool:
+        """Tell whether what was pushed is for us: new blocks, while we want to hear of any.
+
+        Others may have brought the head already; but nobody fills our disk with old blocks.
+        """
+        pairs = proof.question.blocks.pairs
+        return self.live and (not pairs or pairs[0][0] >= self.standing.length - PUSH_BLOCKS)
 
     def _on_refusal(self, session: Session, sent: Sent, reason: str, now: float) -> None:
         """Learn that a request ends without (the rest of) what it asked for."""

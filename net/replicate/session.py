@@ -241,6 +241,7 @@ class Session:
         if message.id == messages.PUSH:
             if size > MAX_PUSH:
                 raise LimitError(f"push of {size} bytes", MAX_PUSH)
+            _check_push(proof)
             self.arrivals.append(Arrival(self, proof, size, None))
             return
         sent = self.sent.get(message.id)
@@ -283,6 +284,14 @@ class Session:
             raise ProtocolError(
                 f"the answer to request {request.id} shows what was not asked for", code="unasked"
             )
+
+
+def _check_push(proof: Proof) -> None:
+    """Raise `ProtocolError` unless the proof shows a head and nothing but blocks that it brings."""
+    question = proof.question
+    old = bool(question.blocks) and question.blocks.pairs[0][0] < question.since
+    if not question.signed or question.hashes or question.anchors or proof.seek is not None or old:
+        raise ProtocolError("a push shows what was not asked for", code="unasked")
 
 
 def _count_outside(asked: Spans, pairs: Iterable[Span]) -> int:

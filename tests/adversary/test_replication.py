@@ -400,6 +400,42 @@ class TestWhatWasNotAsked:
         with pytest.raises(PeerError):
             reader.core.receive(session, encode(NoData(99)), world.now)
 
+    @pytest.mark.parametrize("blocks", [[], [1]])
+    def test_a_push_without_a_head(
+        self, world: World, reader: Host, writer: Host, blocks: list[int]
+    ) -> None:
+        reader.feed.apply(writer.feed.prove())
+        reader.core.live = True
+        session = self.open(world, reader)
+        hashes = (63,) if not blocks else ()
+        proof = writer.feed.prove(blocks, since=64, hashes=hashes, signed=False)
+        with pytest.raises(PeerError, match="not asked"):
+            reader.core.receive(session, encode(Data(0, proof.to_bytes(), True)), world.now)
+
+    def test_a_push_of_old_blocks(self, world: World, reader: Host, writer: Host) -> None:
+        writer.feed.extend([b""] * 2000)
+        reader.feed.apply(writer.feed.prove())
+        reader.changed()
+        reader.core.live = True
+        session = self.open(world, reader)
+        proof = writer.feed.prove([1])
+        reader.core.receive(session, encode(Data(0, proof.to_bytes(), True)), world.now)
+        reader.settle()
+        assert reader.feed.have == []
+
+    def test_a_push_to_one_who_does_not_download(
+        self, world: World, reader: Host, writer: Host
+    ) -> None:
+        reader.feed.apply(writer.feed.prove())
+        reader.changed()
+        writer.feed.append(b"new")
+        session = self.open(world, reader)
+        proof = writer.feed.prove([64], since=64)
+        reader.core.receive(session, encode(Data(0, proof.to_bytes(), True)), world.now)
+        reader.settle()
+        assert reader.feed.have == []
+        assert session.position == (0, 65)
+
     def test_a_push_of_a_length_that_links_to_nothing(
         self, world: World, reader: Host, writer: Host
     ) -> None:
