@@ -1,6 +1,6 @@
 """What we ask of the peers of a feed: heads, bytes and hints, and the blocks that are wanted.
 
-A query is asked of the most promising peer, and of the next one when it has no answer or
+A query is asked of the most promising peer, and of another one when it has no answer or
 is late. Which blocks to ask of whom the scheduler says; here that becomes requests.
 
 Invariant: nothing is asked for that is held, and every query is answered, asked of another
@@ -28,6 +28,10 @@ QUERY_COST = 1024
 
 MAX_FAILURES = 3
 """Refused queries after which a peer's claim to a longer feed is not believed any more."""
+
+MAX_DISPUTED = 8
+"""Peers that are asked for the newest head although one of them has answered: whoever comes
+claims what it likes, and they may come without end."""
 
 
 class Asking:
@@ -95,6 +99,9 @@ class Asking:
 
     def _ask_query(self, query: Query, now: float) -> None:
         """Ask the most promising peer that was not asked yet, if it is time to."""
+        if query.heard and not self._disputed(query):
+            self.answer(query, query.verified)
+            return
         pending = [
             sent
             for session in self.sessions
@@ -119,16 +126,9 @@ class Asking:
             if self.sessions and all_tried and not pending:
                 self._fail(query)
             return
-        best = max(
-            candidates,
-            key=lambda one: (
-                not one.link.stalled,
-                -one.failures,
-                one.position,
-                -(one.link.pace.round_trip or 0.0),
-            ),
-        )
-        self._send_query(best, query, now)
+        # Newcomers that promise most may come without end: every other turn is that of age.
+        rank = _seniority if len(query.tried) % 2 else _promise
+        self._send_query(max(candidates, key=rank), query, now)
 
     def _send_query(self, session: Session, query: Query, now: float) -> None:
         query.tried.add(session.number)
@@ -195,7 +195,10 @@ class Asking:
 
     def answer(self, query: Query, verified: Verified | None) -> None:
         """Take an answer; what the latest head is only where nobody else claims a newer one."""
-        if query.done or (query.hint is None and query.seek is None and self._disputed(query)):
+        if query.done:
+            return
+        query.heard, query.verified = True, verified
+        if self._disputed(query):
             return
         self.drop(query)
         if query is self.own_update:
@@ -204,7 +207,9 @@ class Asking:
             self._events.append(QueryAnswered(query, verified))
 
     def _disputed(self, query: Query) -> bool:
-        """Tell whether a peer that was not asked yet claims to have more than we do."""
+        """Tell whether a peer that was not asked yet claims to have a newer head than we do."""
+        if query.hint is not None or query.seek is not None or len(query.tried) >= MAX_DISPUTED:
+            return False
         ours = (self.standing.fork, self.standing.length)
         return any(
             one.position > ours
@@ -226,6 +231,15 @@ class Asking:
         self.scheduler.reset()
         for session in self.sessions:
             session.sent = {i: sent for i, sent in session.sent.items() if sent.query}
+
+
+def _promise(session: Session) -> tuple[bool, int, tuple[int, int], float]:
+    link = session.link
+    return not link.stalled, -session.failures, session.position, -(link.pace.round_trip or 0.0)
+
+
+def _seniority(session: Session) -> tuple[bool, int, int]:
+    return not session.link.stalled, -session.failures, -session.number
 
 
 def _unfit(session: Session, query: Query) -> str | None:

@@ -18,6 +18,7 @@ from msgspec import structs
 
 from feedlog import Proof
 from feedlog.errors import DecodeError
+from feedlog.proof import Verified
 from net.errors import LimitError, ProtocolError
 from net.replicate import messages
 from net.replicate.link import Asked, Link
@@ -56,6 +57,10 @@ class Query:
     """How those that gave no answer put it."""
     landing: int = 0
     """Answers that have come and are not verified yet."""
+    heard: bool = False
+    """Whether it is answered, unless one who claims to know more does."""
+    verified: Verified | None = None
+    """What that answer has shown; None where it was that there is nothing newer."""
     done: bool = False
 
 

@@ -282,6 +282,26 @@ class TestSilence:
         world.run(10)
         assert list(reader.feed) == BLOCKS
 
+    def test_newcomers_without_end_that_promise_everything(
+        self, world: World, reader: Host, writer: Host, honest: Host
+    ) -> None:
+        reader.feed.apply(writer.feed.prove())
+        reader.changed()
+        world.connect(reader, honest)
+        world.run(1)
+
+        def come() -> None:
+            session = reader.core.open(world.now)
+            reader.core.receive(session, encode(Info(1, 0, 2**40)), world.now)
+            world.at(5, lambda: reader.core.close(session, world.now))
+            world.at(1, come)
+
+        come()
+        come()
+        reader.core.query(query := Query(), world.now)
+        world.run(10)
+        assert reader.answered(query)
+
 
 class TestRefusals:
     @pytest.mark.parametrize("reason", [messages.BUSY, messages.MISSING])
