@@ -59,7 +59,7 @@ class Asking:
     def rebase(self, session: Session) -> None:
         """Note what length the peer's proofs can be against."""
         info, head = session.remote, self.standing.head
-        if info is None or head is None or info.fork != head.fork:
+        if info is None or head is None or info.fork != head.fork or session.probe is not None:
             session.link.base = None
         elif info.length >= head.length:
             session.link.base = head.length
@@ -136,10 +136,25 @@ class Asking:
         asked = self.scheduler.ask(session.link, now, QUERY_COST, spans)
         standing = self.standing
         hashes: tuple[int, ...] = ()
-        if session.distrusted and session.position[0] == standing.fork:
+        fork, length = session.position
+        if session.distrusted and fork == standing.fork and length >= standing.length:
             hashes = tuple(flat_tree.roots(standing.length))  # to see whether they are ours
         since = 0 if session.distrusted else standing.length
         self._send(session, asked, query, since=since, length=0, hashes=hashes)
+
+    def probe(self, session: Session, now: float) -> None:
+        """Ask a peer, of whom a proof failed, for its whole head, and for nothing else any more."""
+        self._let_off(session)
+        session.distrusted = True
+        session.probe = Query(done=True)  # who waits for an answer asks another peer
+        self.rebase(session)
+        self._send_query(session, session.probe, now)
+
+    def _let_off(self, session: Session) -> None:
+        for number, sent in list(session.sent.items()):
+            if sent.query is None:
+                del session.sent[number]
+                self.scheduler.finished(session.link, sent.asked)
 
     def _blocked_past_the_end(self, session: Session) -> list[Span]:
         """Return blocks that somebody waits for and a newer head will make provable."""

@@ -183,6 +183,8 @@ class Replication:
             session.link.have.subtract(sent.asked.spans)
         self.scheduler.refused(session.link, sent.asked, now)
         query = sent.query
+        if query is not None and query is session.probe:
+            self._dismiss(session, f"it was wrong, and of the head it says {reason}", now)
         if query is None or query.done:
             return
         if reason == messages.CURRENT and query.hint is None and query.seek is None:
@@ -263,6 +265,8 @@ class Replication:
             session.failures = 0
             session.distrusted = False
             self._refresh(now)
+            if session.probe is not None:
+                self._dismiss(session, "its head is ours, what it sent below it is not", now)
         if sent is not None and sent.query is not None and sent.base == arrival.proof.length:
             self._asking.answer(sent.query, outcome)
 
@@ -285,15 +289,23 @@ class Replication:
                 sent.query.tried.discard(session.number)
         elif isinstance(error, InvalidProof):
             self.counters["failures"] += 1
-            fault = ProtocolError(f"proof of {session.name or 'a peer'}: {error}", code=FALSE_PROOF)
-            self._events.append(PeerFailed(session, fault))
-            self.close(session, now)
+            asked_whole = sent is not None and arrival.proof.question.signed
+            if asked_whole or session.congested:
+                self._dismiss(session, str(error), now)
+            elif session.probe is None:
+                self._asking.probe(session, now)
         else:
             session.failures = MAX_FAILURES  # what it has cannot be stored, now or ever
             self._refresh(now)  # what waited to be stored with it may be lost, too
             self._events.append(StoreFailed(error))
             return  # to ask for the same again would fail again
         self.pursue(now)
+
+    def _dismiss(self, session: Session, why: str, now: float) -> None:
+        """Have done with a peer that lies."""
+        fault = ProtocolError(f"proof of {session.name or 'a peer'}: {why}", code=FALSE_PROOF)
+        self._events.append(PeerFailed(session, fault))
+        self.close(session, now)
 
     def _is_stale(self, arrival: Arrival) -> bool:
         """Tell whether a proof may have failed because the feed has changed under it."""

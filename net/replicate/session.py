@@ -127,6 +127,8 @@ class Session:
         """Queries in a row in which the peer did not have what it claimed."""
         self.distrusted = False
         """Whether a head of it did not build on what we have: the next is asked for whole."""
+        self.probe: Query | None = None
+        """The question for its whole head, after a proof failed: it lies, or the writer does."""
         self.outbox: deque[tuple[bytes, bool]] = deque()
         self.blocks_received = 0
         self.bytes_received = 0

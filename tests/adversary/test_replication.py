@@ -111,6 +111,25 @@ class TestFalseProofs:
         assert [failure.error.code for failure in reader.failures] == ["proof"]
         assert reader.feed.have == []
 
+    def test_who_lies_and_refuses_to_show_its_head_is_let_go(
+        self, world: World, reader: Host, writer: Host
+    ) -> None:
+        reader.feed.apply(writer.feed.prove())
+        reader.changed()
+        _, back = world.connect(reader, writer)
+        lie = alter_data(flip_block)
+
+        def refuse(data: bytes) -> bytes:
+            message = messages.decode(data)
+            if isinstance(message, Data) and Proof.from_bytes(message.proof).question.signed:
+                return encode(NoData(message.id, messages.UNKNOWN))
+            return lie(data)
+
+        writer.wires[back].alter = refuse
+        world.run(1)
+        assert [failure.error.code for failure in reader.failures] == ["proof"]
+        assert reader.feed.have == []
+
     def test_the_lie_comes_while_an_honest_peer_works(
         self, world: World, reader: Host, writer: Host, honest: Host
     ) -> None:
@@ -220,6 +239,29 @@ class TestFalseHeads:
         world.run(1)
         assert victim.feed.length == 10
         assert victim.feed.conflict is not None
+
+    @pytest.mark.parametrize("following", [True, False])
+    @pytest.mark.parametrize(("shown", "kept"), [(64, 64), (70, 64), (64, 70)])
+    def test_a_writer_of_two_feeds_does_not_get_an_honest_replica_banned(
+        self, world: World, make_store: Callable[[], Store], shown: int, kept: int, following: bool
+    ) -> None:
+        pair = KeyPair.generate()
+        stores = [make_store() for _ in range(3)]
+        feeds = [store.feed(key_pair=pair) for store in stores[:2]]
+        feeds[0].extend([b"for the reader"] * shown)
+        feeds[1].extend([b"for others"] * kept)
+        reader = world.host(stores[2].feed(key=feeds[0].key), stores[2], following=True)
+        world.connect(reader, world.host(feeds[0], stores[0]))
+        world.run(1)
+        reader.core.following = following
+        world.connect(reader, world.host(feeds[1], stores[1]), delay=0.001)
+        world.run(1)
+        reader.core.wants.add([(0, 64)])
+        reader.core.wants.block(5)
+        reader.settle()
+        world.run(5)
+        assert reader.feed.conflict is not None
+        assert reader.failures == []
 
     @pytest.mark.parametrize("length", [2**40, 1000])
     def test_a_length_that_is_not_there_costs_three_requests(
