@@ -237,7 +237,8 @@ class Feeds:
             lied = isinstance(error, PeerError) and error.code == FALSE_PROOF
             kind = SetbackKind.FALSE_PROOF if lied else SetbackKind.LEFT
             remote.attempts.append(Setback(kind, peer.key, reason or "no reason given"))
-            self._finders[swarm].wake()
+            if not swarm.peers:
+                self._finders[swarm].wake()
 
     def moved(self) -> None:
         """Learn that this machine has other addresses: connections may be dead, and peers near."""

@@ -4,7 +4,7 @@ First those who served it before, then those who announce it; again and again, s
 while there are none, and at once when the last one has left. Peers who turned out to be
 of use are noted in the store, so a restart finds them without asking anybody.
 
-Invariant: at most `MAX_PEERS` are sought, and met at a time; searches are never closer than
+Invariant: at most `MAX_PEERS` are sought, and met at a time; searches begin never closer than
 `FIRST_RETRY` seconds. Must not know what is said with a peer, or how one connects to it.
 """
 
@@ -79,7 +79,9 @@ class Finder:
         """Look for peers until cancelled."""
         delay = FIRST_RETRY
         await self._meet_all(known_peers(self._swarm))
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             self._wakeup.clear()
             await self._search()
             if self._swarm.peers:
@@ -90,7 +92,8 @@ class Finder:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause * self._rng.uniform(0.75, 1.25)):
                     await self._wakeup.wait()
-                    await asyncio.sleep(self._rng.uniform(0, FIRST_RETRY))
+                    least = began + FIRST_RETRY - loop.time()
+                    await asyncio.sleep(max(least, self._rng.uniform(0, FIRST_RETRY)))
 
     async def _search(self) -> None:
         remote = self._remote
@@ -105,11 +108,11 @@ class Finder:
                         if peer.public_key == self._own_key:
                             continue
                         found += 1
-                        while meetings and len(self._swarm.keys) + len(meetings) >= MAX_PEERS:
+                        while meetings and self._swarm.sought + len(meetings) >= MAX_PEERS:
                             # Those who announced first may not be there, or never have been.
                             first = asyncio.FIRST_COMPLETED
                             _, meetings = await asyncio.wait(meetings, return_when=first)
-                        if len(self._swarm.keys) >= MAX_PEERS:
+                        if self._swarm.sought >= MAX_PEERS:
                             break
                         meetings.add(group.create_task(self._meet(peer)))
         except* NetError as errors:

@@ -131,6 +131,11 @@ class Swarm:
         """The public keys of the peers that we talk with, or are about to."""
         return {connection.remote_key for connection in self._connections}
 
+    @property
+    def sought(self) -> int:
+        """How many of them we went to; the others have come to us."""
+        return sum(connection.stream.initiator for connection in self._connections)
+
     def peer_opened(self, peer: Peer) -> None:
         """Take up a peer whose channel is open."""
         peer.session = self.core.open(self._loop.time(), peer.key.hex()[:8])

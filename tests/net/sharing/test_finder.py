@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -97,6 +98,54 @@ async def test_those_who_are_not_there_hide_nobody(
     remote = await (await start_node(discovery=crowd)).follow(feed.key)
     assert await remote.get(0, timeout=30) == b"x"
     assert remote.searches == 1
+
+
+async def test_those_who_come_to_us_keep_us_from_nobody(
+    start_node: StartNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("net.sharing.finder.MAX_PEERS", 1)
+    store, copy = Store.memory(), Store.memory()
+    feed = store.feed("log")
+    feed.append(b"x")
+    first = await start_node()
+    replica = await start_node(first, store=copy)
+    await replica.share(copy.feed(key=feed.key))
+    idle = await start_node(first)
+    await idle.follow(feed.key)
+    while not replica.peers:  # noqa: ASYNC110 - nothing tells
+        await asyncio.sleep(0.05)
+    writer = await start_node(first, store=store)
+    await writer.share(feed)
+    remote = await replica.follow(feed.key)
+    async with asyncio.timeout(60):
+        async for _, length in remote.heads():
+            if length:
+                break
+
+
+async def test_a_peer_that_comes_and_goes_does_not_make_us_search_without_end(
+    start_node: StartNode,
+) -> None:
+    store, copy = Store.memory(), Store.memory()
+    feed = store.feed("log")
+    feed.append(b"x")
+    first = await start_node()
+    writer = await start_node(first, store=store)
+    await writer.share(feed)
+    replica = await start_node(first, store=copy)
+    remote = await replica.follow(feed.key)
+    assert await remote.get(0) == b"x"
+    await replica.share(remote.feed)
+    restless = await start_node(first)
+    searches = remote.searches
+    for _ in range(20):
+        other = await restless.follow(feed.key)
+        while restless.public_key not in remote._swarm.keys:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.05)
+        await other.close()
+        while restless.public_key in remote._swarm.keys:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.05)
+    assert remote.searches <= searches + 1
 
 
 async def test_a_node_does_not_find_itself(start_node: StartNode) -> None:
