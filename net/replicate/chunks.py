@@ -17,15 +17,25 @@ from net.replicate.spans import Span, Spans
 
 CHUNK_SPANS = 256
 """Spans of one request."""
+MAX_HOLES = 1024
+"""Holes of an offer that are looked behind: it may have every other block, and a peer says so in
+few bytes, again and again."""
 
 
 def free_spans(wanted: Spans, have: Spans, busy: Spans, base: int) -> Iterator[Span]:
-    """Yield what is wanted, on offer below `base`, and asked of nobody."""
+    """Yield what is wanted, on offer below `base`, and asked of nobody.
+
+    Does not look far where an offer is all holes, and what it has between them is asked for.
+    """
+    holes = 0
     for start, stop in wanted:
         if start >= base:
             return
-        for low, high in have.within(start, min(stop, base)):
+        for number, (low, high) in enumerate(have.within(start, min(stop, base))):
             yield from busy.gaps(low, high)
+            holes += number > 0
+            if holes == MAX_HOLES:
+                return
 
 
 def first_chunk(free: Iterator[Span], limit: int) -> list[Span]:

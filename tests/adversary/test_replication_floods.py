@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+
 import pytest
 
+from feedlog import Store
 from net.errors import PeerError
 from net.replicate import messages
 from net.replicate.messages import Have, Info, Request, Want, encode
@@ -114,3 +119,35 @@ class TestFloods:
         session = reader.core.open(world.now)
         with pytest.raises(PeerError, match="limit"):
             reader.core.receive(session, b"\0" + bytes(messages.MAX_CONTROL), world.now)
+
+    def test_small_messages_of_one_whose_offer_is_all_holes(
+        self, world: World, make_store: Callable[[], Store]
+    ) -> None:
+        store, copy = make_store(), make_store()
+        feed = store.feed("log")
+        feed.extend([b"x"] * (1 << 15))
+        replica = copy.feed(key=feed.key)
+        replica.apply(feed.prove())
+        reader = world.host(replica, copy)
+        reader.core.wants.add([(0, 1 << 15)])
+        sessions = [reader.core.open(world.now) for _ in range(4)]
+        for session in sessions:
+            for start in range(0, 1 << 15, 8192):
+                have = Have(start, start + 8192, (0, 1, *([1, 1] * 4095)))
+                reader.core.receive(session, encode(have), world.now)
+            reader.core.receive(session, encode(Info(1, 0, 1 << 15)), world.now)
+        reader.core.pursue(world.now)
+        assert sessions[0].sent
+        steps = 0
+
+        def profile(_frame: FrameType, event: str, _argument: object) -> None:
+            nonlocal steps
+            steps += event == "call"
+
+        sys.setprofile(profile)
+        try:
+            reader.core.receive(session, encode(Have(0, 1, ())), world.now)
+            reader.core.pursue(world.now)
+        finally:
+            sys.setprofile(None)
+        assert steps < 40_000
