@@ -166,12 +166,17 @@ class Node:
         return None
 
     def count(self, entry: int) -> int:
-        """Return the keys in the subtree that is entered here at level `entry`."""
+        """Return the keys in the subtree that is entered here at level `entry`.
+
+        Raises `MalformedNode` where there would be more of them than blocks.
+        """
         total = int(self.kind != DELETE)
         for row in reversed(self.rows):
             if row.level < entry:
                 break
             total += row.below
+        if total > self.index:
+            raise MalformedNode(self.index, f"counts {total} keys, more than there are blocks")
         return total
 
     def misplaced(self) -> MalformedNode:

@@ -212,6 +212,18 @@ def test_counters_that_contradict_each_other(feed: Feed) -> None:
         list(trie)
 
 
+@pytest.mark.parametrize("below", [2, 2**30, 2**55])
+def test_counters_past_all_bounds(feed: Feed, below: int) -> None:
+    """A list of Python makes room for as many entries as `len` says."""
+    path = path_of(b"a")
+    rows = [Row(level, 1 << (digit(path, level) ^ 1), below, (2,)) for level in range(24)]
+    feed.extend([HEADER.to_bytes(), node(1, b"z"), node(2, b"y"), node(3, b"a", *rows)])
+    trie = Trie(feed)
+    for use in (len, list, lambda trie: list(trie.items()), lambda trie: trie.count()):
+        with pytest.raises(TrieError, match="more than there are blocks"):
+            use(trie)
+
+
 def test_deep_keys_of_one_user_cost_the_others_nothing(feed: Feed) -> None:
     """In key order who may put can make the paths that begin as his deep, and no others."""
     trie = Trie(feed, order="key")
