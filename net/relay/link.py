@@ -63,6 +63,7 @@ class RelayLink:
         self._loop = asyncio.get_running_loop()
         self._reader = MessageReader()
         self._numbers = 0
+        self._full = False
         self._pings: dict[int, tuple[float, asyncio.Future[float]]] = {}
         self._requests: dict[int, asyncio.Queue[Item | Done]] = {}
         self._reserved: asyncio.Future[Limits] | None = None
@@ -116,7 +117,7 @@ class RelayLink:
     def decline(self, incoming: Incoming) -> None:
         """Let the relay tell somebody that we do not want to."""
         if self.error is None:
-            self._send(Decline(incoming.token))
+            self._reply(Decline(incoming.token))
 
     def close(self) -> None:
         """Give up the reservation."""
@@ -151,17 +152,21 @@ class RelayLink:
             self._gone.set_result(None)
 
     def pause_writing(self) -> None:
-        """Our messages are few; the deadline of each says whether the relay reads them."""
+        """Learn that the relay does not keep up."""
+        self._full = True
 
     def resume_writing(self) -> None:
-        """See `pause_writing`."""
+        """Learn that it has caught up."""
+        self._full = False
 
     # Messages.
 
     def _take(self, message: Message) -> None:
+        if self.error is not None:
+            return  # it has refused: the rest is for nobody
         match message:
             case Ping(number):
-                self._send(Pong(number))
+                self._reply(Pong(number))
             case Pong(number) if number in self._pings:
                 sent, waiter = self._pings.pop(number)
                 taken = self._heard - sent
@@ -195,6 +200,14 @@ class RelayLink:
         if self.error is not None:
             raise self.error
         self.stream.write(encode_message(message))
+
+    def _reply(self, message: Message) -> None:
+        """Send what the relay's messages cause; one that reads none gets no more of them.
+
+        Our own are few, and the deadline of each says whether the relay reads them.
+        """
+        if not self._full:
+            self._send(message)
 
     def _ping(self) -> asyncio.Future[float]:
         number, waiter = self._next(), self._loop.create_future()

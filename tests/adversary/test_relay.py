@@ -11,11 +11,14 @@ from net.errors import NetError, RefusedError
 from net.relay import core as core_module
 from net.relay.core import ANSWER, DECISION, SILENCE
 from net.relay.limits import RelayLimits
+from net.relay.link import RelayLink
 from net.relay.messages import (
     Accept,
+    Code,
     Connect,
     Incoming,
     Ping,
+    Refused,
     Request,
     Reserve,
     encode_message,
@@ -23,7 +26,7 @@ from net.relay.messages import (
 from net.relay.service import MAX_EARLY
 from net.secure.opening import accept_stream, open_stream
 from net.secure.stream import SecureStream
-from tests.reference.relays import ADDRESS, RELAY, RelayBed, until
+from tests.reference.relays import ADDRESS, RELAY, RelayBed, streams_between, until
 from tests.reference.wire import ALICE, BOB, EVE
 
 
@@ -215,6 +218,32 @@ async def test_a_client_that_never_reads_its_pongs_is_bounded() -> None:
     assert client is None or theirs._writing_paused
     assert theirs._carrier._peer._inbox_size < 4 << 20  # type: ignore[attr-defined]  # a memory carrier's
     bed.close()
+
+
+async def test_a_relay_that_never_reads_what_it_makes_us_say_is_bounded() -> None:
+    ours, theirs = await streams_between(ALICE, RELAY)
+    link = RelayLink(ours)
+    link.on_incoming = link.decline
+    theirs.pause_reading()
+    flood = encode_message(Ping(1)) + encode_message(Incoming(bytes(16), EVE.public_key))
+    for _ in range(100):
+        if not theirs._writing_paused:
+            theirs.write(flood * 2000)
+        await asyncio.sleep(0)
+    assert ours._writing_paused
+    assert ours._carrier._peer._inbox_size < 4 << 20  # type: ignore[attr-defined]  # a memory carrier's
+    link.close()
+
+
+async def test_a_relay_that_refuses_and_goes_on_talking() -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    ours, theirs = await streams_between(ALICE, RELAY)
+    link = RelayLink(ours)
+    theirs.write(encode_message(Refused(Code.RESERVATIONS, "no")) + encode_message(Ping(1)))
+    await link.wait_closed()
+    assert isinstance(link.error, RefusedError)
+    assert faults == []
 
 
 async def test_a_flood_of_questions_is_bounded() -> None:
