@@ -143,7 +143,7 @@ class Replication:
     def _on_arrival(self, arrival: Arrival, now: float) -> None:
         sent, session = arrival.sent, arrival.session
         blocks = arrival.proof.data
-        if sent is None and not self._is_welcome(arrival.proof):
+        if sent is None and not self._is_welcome(session, arrival.proof):
             session.claim(arrival.proof.fork, arrival.proof.length)
             self.counters["wasted"] += len(blocks)
             return
@@ -167,13 +167,15 @@ class Replication:
                 self.scheduler.finished(session.link, sent.asked)
         self._ready.append(arrival)
 
-    def _is_welcome(self, proof: Proof) -> bool:
+    def _is_welcome(self, session: Session, proof: Proof) -> bool:
         """Tell whether what was pushed is for us: new blocks, while we want to hear of any.
 
         Others may have brought the head already; but nobody fills our disk with old blocks.
         """
+        if not self.live or session.probe is not None:
+            return False
         pairs = proof.question.blocks.pairs
-        return self.live and (not pairs or pairs[0][0] >= self.standing.length - PUSH_BLOCKS)
+        return not pairs or pairs[0][0] >= self.standing.length - PUSH_BLOCKS
 
     def _on_refusal(self, session: Session, sent: Sent, reason: str, now: float) -> None:
         """Learn that a request ends without (the rest of) what it asked for."""
@@ -278,7 +280,7 @@ class Replication:
 
     def _on_bad(self, arrival: Arrival, error: FeedlogError, now: float) -> None:
         session, sent = arrival.session, arrival.sent
-        if isinstance(error, InvalidProof):
+        if isinstance(error, InvalidProof) and self.standing.outdated:
             self._refresh(now)  # another process may have changed what the proof builds on
         if isinstance(error, InvalidProof) and self._is_stale(arrival):
             self.counters["stale"] += 1

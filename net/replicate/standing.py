@@ -17,6 +17,7 @@ class Standing:
         self.feed = feed
         self.head: Head | None = None
         self.held = Spans()
+        self._generation = -1
         self.refresh()
 
     @property
@@ -29,8 +30,14 @@ class Standing:
         """The fork that our head is of."""
         return self.head.fork if self.head else 0
 
+    @property
+    def outdated(self) -> bool:
+        """Whether something in the store has changed since the facts were read."""
+        return self.feed.generation != self._generation
+
     def refresh(self) -> Spans:
         """Read the facts again; return the blocks that are held now or are not any more."""
+        self._generation = self.feed.generation
         before, self.head = self.held, self.feed.head
         self.held = Spans.ascending((part.start, part.stop) for part in self.feed.have)
         return self.held.changes(before)

@@ -441,6 +441,22 @@ class TestWhatWasNotAsked:
         reader.settle()
         assert reader.feed.have == []
 
+    def test_pushes_by_one_who_is_suspected_are_not_looked_at(
+        self, world: World, reader: Host, writer: Host
+    ) -> None:
+        reader.feed.apply(writer.feed.prove())
+        reader.changed()
+        reader.core.live = True
+        writer.feed.append(b"new")
+        session = self.open(world, reader)
+        forged = flip_signature(writer.feed.prove([64], since=64))
+        push = encode(Data(0, forged.to_bytes(), True))
+        for _ in range(10):
+            reader.core.receive(session, push, world.now)
+            reader.settle()
+        assert reader.core.counters["failures"] == 1
+        assert session.probe is not None
+
     def test_a_push_to_one_who_does_not_download(
         self, world: World, reader: Host, writer: Host
     ) -> None:

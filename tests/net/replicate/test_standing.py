@@ -24,6 +24,17 @@ def test_changes_are_what_is_held_now_or_is_not_any_more() -> None:
         assert not standing.refresh()
 
 
+def test_it_is_outdated_when_the_store_has_changed() -> None:
+    with Store.memory() as store:
+        feed = store.feed("log")
+        standing = Standing(feed)
+        assert not standing.outdated
+        feed.append(b"x")
+        assert standing.outdated
+        standing.refresh()
+        assert not standing.outdated
+
+
 def test_a_replica_can_check_against_lengths_whose_roots_it_has() -> None:
     with Store.memory() as store, Store.memory() as elsewhere:
         feed = store.feed("log")
