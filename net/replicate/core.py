@@ -294,7 +294,7 @@ class Replication:
             asked_whole = sent is not None and arrival.proof.question.signed
             if asked_whole or session.congested:
                 self._dismiss(session, str(error), now)
-            elif session.probe is None:
+            elif session.probe is None and session in self.sessions:
                 self._asking.probe(session, now)
         else:
             session.failures = MAX_FAILURES  # what it has cannot be stored, now or ever

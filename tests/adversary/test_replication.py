@@ -130,6 +130,24 @@ class TestFalseProofs:
         assert [failure.error.code for failure in reader.failures] == ["proof"]
         assert reader.feed.have == []
 
+    def test_who_lies_and_leaves_is_asked_nothing_more(
+        self, world: World, reader: Host, writer: Host
+    ) -> None:
+        reader.feed.apply(writer.feed.prove())
+        reader.changed()
+        _, back = world.connect(reader, writer)
+        writer.wires[back].alter = alter_data(flip_block)
+        world.run(0.03, until=lambda: bool(reader.core.scheduler.busy))
+        (session,) = reader.core.sessions
+        number = min(session.sent)
+        proof = flip_block(writer.feed.prove([0], since=64, signed=False))
+        data = encode(Data(number, proof.to_bytes(), True))
+        reader.core.receive(session, data, world.now)
+        reader.core.close(session, world.now)
+        reader.settle()
+        assert session.probe is None
+        assert not reader.core.scheduler.busy
+
     def test_the_lie_comes_while_an_honest_peer_works(
         self, world: World, reader: Host, writer: Host, honest: Host
     ) -> None:

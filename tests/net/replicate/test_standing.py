@@ -28,11 +28,12 @@ def test_it_is_outdated_when_the_store_has_changed() -> None:
     with Store.memory() as store:
         feed = store.feed("log")
         standing = Standing(feed)
-        assert not standing.outdated
+        seen = [standing.outdated]
         feed.append(b"x")
-        assert standing.outdated
+        seen.append(standing.outdated)
         standing.refresh()
-        assert not standing.outdated
+        seen.append(standing.outdated)
+        assert seen == [False, True, False]
 
 
 def test_a_replica_can_check_against_lengths_whose_roots_it_has() -> None:
