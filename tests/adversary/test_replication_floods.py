@@ -1,4 +1,4 @@
-"""Peers that send without end, or read nothing: memory stays bounded, and others are served."""
+"""Peers that send or refuse without end, or read nothing: memory is bounded, others are served."""
 
 from __future__ import annotations
 
@@ -11,11 +11,53 @@ import pytest
 from feedlog import Store
 from net.errors import PeerError
 from net.replicate import messages
-from net.replicate.messages import Have, Info, Request, Want, encode
+from net.replicate.messages import Data, Have, Info, NoData, Request, Want, encode
 from net.replicate.serving import MAX_WAITING, MAX_WAITING_SPANS
 from net.replicate.session import MAX_OFFER_PIECES, MAX_OUTBOX, Query
 from tests.adversary.conftest import BLOCKS
 from tests.reference.world import Host, World
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("reason", [messages.BUSY, messages.MISSING])
+    def test_one_who_refuses_at_once_what_it_offers_again_hinders_nobody(
+        self, world: World, reader: Host, writer: Host, honest: Host, reason: str
+    ) -> None:
+        world.connect(reader, honest, delay=0.05)
+        session, back = world.connect(reader, writer, delay=0.001)
+        refused = 0
+
+        def refuse(data: bytes) -> bytes:
+            nonlocal refused
+            message = messages.decode(data)
+            if not isinstance(message, Data):
+                return data
+            refused += 1
+            reader.core.receive(session, encode(NoData(message.id, reason)), world.now)
+            return encode(Have(0, 64, (0, 64)))  # comes before anything else is asked
+
+        writer.wires[back].alter = refuse
+        reader.core.wants.block(5)
+        reader.settle()
+        world.run(5, until=lambda: refused > 100)
+        assert list(reader.feed) == BLOCKS
+        assert refused < 20
+
+    def test_one_who_is_always_busy_is_asked_seldom(
+        self, world: World, reader: Host, writer: Host
+    ) -> None:
+        _, back = world.connect(reader, writer, delay=0.001)
+        world.run(0.001)
+        writer.wires[back].alter = lambda data: (
+            encode(NoData(messages.DATA_HEADER.unpack_from(data)[1], messages.BUSY))
+            if data[0] == messages.DATA and reader.feed.length
+            else data
+        )
+        world.run(3600)
+        assert 100 < reader.core.counters["requests"] < 1000
+        writer.wires[back].alter = None
+        world.run(20)
+        assert list(reader.feed) == BLOCKS
 
 
 class TestFloods:
