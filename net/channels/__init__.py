@@ -9,6 +9,7 @@ from net.channels.events import (
     ChannelRequested,
     PeerLeft,
     PeerReady,
+    PeerSilent,
     RequestWithdrawn,
 )
 from net.channels.mux import Mux
@@ -24,5 +25,6 @@ __all__ = [
     "Mux",
     "PeerLeft",
     "PeerReady",
+    "PeerSilent",
     "RequestWithdrawn",
 ]

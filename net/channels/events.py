@@ -3,6 +3,7 @@
 PeerReady  then, in any order,
 ChannelRequested(name)  answered by mux.open or mux.reject, or RequestWithdrawn(name)
 ChannelOpened(channel)  ChannelMessage(channel)*  ChannelDrained(channel)*  ChannelClosed(channel)
+PeerSilent              at any time: it has not answered a ping, and may yet
 PeerLeft(reason)        the last event, if it comes
 """
 
@@ -69,6 +70,11 @@ class ChannelClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerSilent:
+    """The peer does not answer: `mux.is_silent` until it is heard again, or the stream ends."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerLeft:
     """The peer said goodbye; the stream ends."""
 
@@ -83,5 +89,6 @@ Event = (
     | ChannelMessage
     | ChannelDrained
     | ChannelClosed
+    | PeerSilent
     | PeerLeft
 )

@@ -14,7 +14,6 @@ Specified in docs/spec/stream.md, section 4.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -28,6 +27,7 @@ from net.channels.events import (
     Event,
     PeerLeft,
     PeerReady,
+    PeerSilent,
 )
 from net.channels.liveness import Liveness
 from net.channels.messages import FrameReader
@@ -90,6 +90,11 @@ class Mux:
     def round_trip(self) -> float | None:
         """Seconds from Ping to Pong, smoothed; None before the first Pong."""
         return self._liveness.round_trip
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the peer has not answered lately, and may be elsewhere."""
+        return self._liveness.is_silent
 
     def find(self, key: bytes, protocol: str) -> Channel | None:
         """Return our channel of that name, unless it is closing or over."""
@@ -161,9 +166,7 @@ class Mux:
         """Take plaintext of the stream; raises `PeerError`, and is dead, when it is wrong."""
         if self._failure is not None:
             raise self._failure
-        liveness = self._liveness
-        self._now = liveness.heard_at = now
-        liveness.doubted_until = math.inf
+        self._now = self._liveness.heard_at = now
         try:
             for kind, body in self._reader.frames(data):
                 if kind == messages.DATA:
@@ -190,19 +193,21 @@ class Mux:
     def doubt(self, now: float) -> None:
         """Ask the peer whether it is there, for there is reason to think that the way is gone."""
         self._now = now
-        self._liveness.doubt(now)
         self._ping()
 
     def handle_timeout(self, now: float) -> None:
-        """Ask a silent peer whether it is there; raises `DeadlineError` for a dead one.
+        """Ask a quiet peer whether it is there, and tell when it does not answer: `PeerSilent`.
 
-        Raises `PeerError` where the peer has broken a rule by what it does not do.
+        Raises `DeadlineError` for a dead one, and `PeerError` where it has broken a rule by what
+        it does not do.
         """
         if self._failure is not None:
             raise self._failure
         self._now = now
         if self._liveness.check(now):
             self._ping()
+        if self._liveness.falls_silent(now):
+            self._events.append(PeerSilent())
 
     # What channels ask.
 

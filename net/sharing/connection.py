@@ -26,6 +26,7 @@ from net.channels import (
     Mux,
     PeerLeft,
     PeerReady,
+    PeerSilent,
     RequestWithdrawn,
 )
 from net.channels.channel import State
@@ -50,6 +51,7 @@ class Connection:
         stream: SecureStream,
         *,
         requested: Requested | None = None,
+        silent: Callable[[Connection], None] = lambda _: None,
         closed: Callable[[Connection], None] | None = None,
         features: Sequence[str] = (),
     ) -> None:
@@ -58,6 +60,7 @@ class Connection:
         """Why the connection ended; None while it runs, and after a proper end."""
         self._loop = asyncio.get_running_loop()
         self._requested = requested
+        self._on_silent = silent
         self._on_closed = closed
         self._paused = False
         self._flush_due = False
@@ -97,6 +100,11 @@ class Connection:
         """Whether the connection is over or about to be."""
         return self._closing
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether the peer has not answered lately: it may be elsewhere by now."""
+        return self.mux.is_silent
+
     def open(self, key: bytes, protocol: str, handler: ChannelHandler) -> Channel:
         """Open a channel about feed `key`, or agree to the peer's request for it.
 
@@ -133,7 +141,7 @@ class Connection:
         self.stream.close(linger=linger)
 
     def doubt(self) -> None:
-        """Ask the peer whether it is there; if it says nothing soon, the connection ends."""
+        """Ask the peer at once whether it is there."""
         if not self._closing:
             self.mux.doubt(self._loop.time())
             self._timer.cancel()
@@ -266,6 +274,8 @@ class Connection:
                 self.features = event.features
                 if not self._ready.done():
                     self._ready.set_result(None)
+            case PeerSilent():
+                self._on_silent(self)
             case PeerLeft(reason):
                 self.close(reason)
             case RequestWithdrawn():
@@ -288,6 +298,7 @@ class Connection:
             self._fail(error)
         else:
             self._timer = self._loop.call_at(self.mux.next_timeout(), self._on_timeout)
+            self._dispatch()
 
     def _fail(self, error: NetError) -> None:
         """End the connection on account of what the peer did or did not do."""

@@ -200,7 +200,7 @@ class Feeds:
             remote.attempts.append(Setback(SetbackKind.BANNED, key))
             return
         for connection in self._connections.get(key, ()):
-            if swarm.add(connection) is not None:
+            if not connection.is_silent and swarm.add(connection) is not None:
                 return
         try:
             stream = await self._reach(peer, feed_topic(swarm.feed.discovery_key))
@@ -209,15 +209,42 @@ class Feeds:
             reason = "; ".join(tried) or str(error)
             remote.attempts.append(Setback(SetbackKind.UNREACHED, key, reason))
         else:
-            if swarm.add(self.connected(stream)) is not None:
+            connection = self.connected(stream)
+            swarm.add(connection)
+            if swarm.talks_over(connection):
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._executor, note_peer, swarm, peer)
 
     def connected(self, stream: SecureStream) -> Connection:
-        """Talk channels on a stream with a peer."""
-        connection = Connection(stream, requested=self._requested, closed=self._disconnected)
-        self._connections.setdefault(stream.remote_key, []).append(connection)
+        """Talk channels on a stream with a peer, in place of streams on which it is silent."""
+        connection = Connection(
+            stream, requested=self._requested, silent=self._silent, closed=self._disconnected
+        )
+        others = self._connections.setdefault(stream.remote_key, [])
+        silent = [other for other in others if other.is_silent]
+        others.append(connection)
+        for other in silent:
+            for swarm in self._remotes:
+                if swarm.talks_over(other):
+                    swarm.add(connection)
+            other.close("another connection is in its place")
         return connection
+
+    def _silent(self, connection: Connection) -> None:
+        """Learn that a peer does not answer: look for it elsewhere, while it may yet."""
+        way = connection.stream.description
+        for swarm, remote in self._remotes.items():
+            if swarm.talks_over(connection):
+                remote.attempts.append(Setback(SetbackKind.SILENT, connection.remote_key, way))
+                self._look_for(connection, swarm)
+
+    def _look_for(self, connection: Connection, swarm: Swarm) -> None:
+        """Look for a peer that is gone or silent, if we went to it; else, if nobody is left.
+
+        Those who come to us may come and go without end.
+        """
+        if connection.stream.initiator or not swarm.keys:
+            self._finders[swarm].wake()
 
     def _disconnected(self, connection: Connection) -> None:
         connections = self._connections.get(connection.remote_key, [])
@@ -227,7 +254,7 @@ class Feeds:
             self._connections.pop(connection.remote_key, None)
 
     def _peer_left(self, peer: Peer, reason: str) -> None:
-        """Learn that a peer of a swarm is gone; look for another if it was the last."""
+        """Learn that a connection of a swarm is gone; look for others if its peer is, too."""
         swarm = peer.swarm
         error = peer.connection.error
         if isinstance(error, PeerError):
@@ -237,8 +264,8 @@ class Feeds:
             lied = isinstance(error, PeerError) and error.code == FALSE_PROOF
             kind = SetbackKind.FALSE_PROOF if lied else SetbackKind.LEFT
             remote.attempts.append(Setback(kind, peer.key, reason or "no reason given"))
-            if not swarm.peers:
-                self._finders[swarm].wake()
+            if peer.key not in swarm.keys:
+                self._look_for(peer.connection, swarm)
 
     def moved(self) -> None:
         """Learn that this machine has other addresses: connections may be dead, and peers near."""

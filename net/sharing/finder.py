@@ -1,8 +1,9 @@
 """Finding peers of one feed, for as long as it is followed.
 
 First those who served it before, then those who announce it; again and again, sooner
-while there are none, and at once when the last one has left. Peers who turned out to be
-of use are noted in the store, so a restart finds them without asking anybody.
+while there are none or one does not answer, and at once when one has left or is silent: it
+may be elsewhere. Peers who turned out to be of use are noted in the store, so a restart
+finds them without asking anybody.
 
 Invariant: at most `MAX_PEERS` are sought, and met at a time; searches begin never closer than
 `FIRST_RETRY` seconds. Must not know what is said with a peer, or how one connects to it.
@@ -32,9 +33,9 @@ MAX_PEERS = 16
 
 FIRST_RETRY = 0.5
 LAST_RETRY = 30.0
-"""Seconds between two searches while a feed has no peer: doubling, with jitter."""
+"""Seconds between two searches while a feed has no peer, or misses one: doubling, with jitter."""
 REFRESH = 60.0
-"""Seconds between two searches while it has some."""
+"""Seconds between two searches while it has some, and all answer."""
 
 MAX_KNOWN = 8
 """Peers that are remembered for a feed, the latest of use."""
@@ -72,7 +73,7 @@ class Finder:
         self._rng = Random()  # noqa: S311 - jitter
 
     def wake(self) -> None:
-        """Look again soon: a peer has left."""
+        """Look again soon: a peer has left, or may be elsewhere."""
         self._wakeup.set()
 
     async def run(self) -> None:
@@ -84,7 +85,7 @@ class Finder:
             began = loop.time()
             self._wakeup.clear()
             await self._search()
-            if self._swarm.peers:
+            if self._swarm.peers and not self._swarm.misses_somebody:
                 delay, pause = FIRST_RETRY, REFRESH
             else:
                 pause = delay

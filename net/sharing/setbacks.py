@@ -19,6 +19,8 @@ class SetbackKind(Enum):
     SEARCH_FAILED = "the search failed: {reason}"
     BANNED = "{peer} broke a rule and is banned"
     UNREACHED = "{peer}: {reason}"
+    SILENT = "{peer} does not answer by {reason}"
+    """It is looked for elsewhere, while it may yet."""
     LEFT = "{peer} left: {reason}"
     FALSE_PROOF = "{peer} was let go: {reason}"
     """We have let it go, because what it sent is not what the writer signed."""

@@ -19,7 +19,7 @@ from concurrent.futures import Executor
 from feedlog import Feed, Store
 from feedlog.errors import FeedlogError
 from net.channels import Channel
-from net.errors import NetError, PeerError
+from net.errors import DeadlineError, NetError, PeerError
 from net.replicate.core import Replication
 from net.replicate.events import Event, PeerFailed
 from net.replicate.messages import PROTOCOL
@@ -128,13 +128,22 @@ class Swarm:
 
     @property
     def keys(self) -> set[bytes]:
-        """The public keys of the peers that we talk with, or are about to."""
-        return {connection.remote_key for connection in self._connections}
+        """The public keys of the peers that we talk with, or are about to, and that answer."""
+        return {one.remote_key for one in self._connections if not one.is_silent}
+
+    @property
+    def misses_somebody(self) -> bool:
+        """Whether a peer that we went to does not answer now."""
+        return any(one.is_silent and one.stream.initiator for one in self._connections)
+
+    def talks_over(self, connection: Connection) -> bool:
+        """Tell whether there is a channel about the feed on a connection, or about to be."""
+        return connection in self._connections
 
     @property
     def sought(self) -> int:
         """How many of them we went to; the others have come to us."""
-        return sum(connection.stream.initiator for connection in self._connections)
+        return sum(one.stream.initiator and not one.is_silent for one in self._connections)
 
     def peer_opened(self, peer: Peer) -> None:
         """Take up a peer whose channel is open."""
@@ -186,12 +195,15 @@ class Swarm:
             channel.consume(size)
 
     def _drop(self, peer: Peer, error: PeerError) -> None:
-        """End the whole connection with a peer that broke a rule."""
-        reason = str(error)
-        if peer.connection.error is None:
-            peer.connection.error = error
+        """End the whole connection with a peer that broke a rule.
+
+        Who says nothing at all has broken none: it has gone, or its way has.
+        """
+        connection, reason = peer.connection, str(error)
+        if connection.error is None:
+            connection.error = DeadlineError(reason) if connection.is_silent else error
         self.peer_closed(peer, reason)
-        peer.connection.close(error.code)
+        connection.close(error.code)
 
     # Turning the crank.
 

@@ -132,12 +132,16 @@ class NatBed:
             setting = f"net.netfilter.nf_conntrack_udp_timeout{kind}={seconds}"
             run(*self.command(f"r{number}", "sysctl", "-qw", setting))
 
-    def plug_in(self, host: str) -> None:
-        """Make the interface of a host behind a router, with its addresses and its way out."""
-        number = ADDRESSES[host].split(".")[2]
+    def plug_in(self, host: str, number: int | None = None) -> None:
+        """Make the interface of a host behind a router, with its addresses and its way out.
+
+        It is the router of the picture, if none is named.
+        """
+        _, _, home, last = ADDRESSES[host].split(".")
+        number = number or int(home)
         self._plug(host, "lan", f"r{number}", "lan")
-        self._address(host, "lan", ADDRESSES[host])
-        self._address(host, "lan", address_6(host))
+        self._address(host, "lan", f"192.168.{number}.{last}")
+        self._address(host, "lan", f"2001:db8:{number}::{last}")
         for gate in (f"192.168.{number}.1", f"2001:db8:{number}::1"):
             self._ip(host, "route", "add", "default", "via", gate)
 

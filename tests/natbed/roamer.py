@@ -1,4 +1,4 @@
-"""A node whose addresses change under it, or are taken away and come back.
+"""A node whose addresses change under it, or are taken away and come back. It gives nobody up.
 
 python roamer.py share HOST PORT BOOTSTRAP...    out: the feed's key; appends the lines of its input
 python roamer.py follow HOST KEY BOOTSTRAP...    out: each block as it comes; ends with its input
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import sys
 
 from feedlog import Store
 from net import Node
+from net.channels import liveness
 
 
 async def share(store: Store, host: str, port: str, *bootstrap: str) -> None:
@@ -39,6 +41,7 @@ async def follow(store: Store, host: str, key: str, *bootstrap: str) -> None:
 
 
 async def main(what: str, *arguments: str) -> None:
+    liveness.DEAD_AFTER = math.inf  # who moves is found because he is looked for
     with Store.memory() as store:
         await (share if what == "share" else follow)(store, *arguments)
 

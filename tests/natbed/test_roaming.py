@@ -107,6 +107,24 @@ def test_a_follow_goes_on_when_either_end_has_another_address(worker_id: str) ->
             assert reader.hear() == f"{host} has {new}"
 
 
+def test_a_follow_goes_on_when_the_publisher_is_behind_another_router(worker_id: str) -> None:
+    """The follower's router lets in nothing from there: he has to look for the publisher."""
+    with ExitStack() as stack:
+        bed = stack.enter_context(NatBed(f"rr{os.getpid()}{worker_id[:4]}"))
+        bed.set_router(3, "cone")
+        bootstrap = stack.enter_context(dht(bed))
+        writer = stack.enter_context(roaming(bed, "l1", "share", EVERYWHERE, str(PORT), bootstrap))
+        key = writer.hear()
+        reader = stack.enter_context(roaming(bed, "h2", "follow", EVERYWHERE, key, bootstrap))
+        writer.say("at home")
+        assert reader.hear() == "at home"
+        for router in (3, 1):
+            ip(bed, "l1", "link", "del", "lan")
+            bed.plug_in("l1", router)
+            writer.say(f"behind {router}")
+            assert reader.hear() == f"behind {router}"
+
+
 def kill_sockets(bed: NatBed, host: str) -> None:
     """Take what listens on the port away, as a network manager does; the kernel has to know how."""
     command = bed.command(host, "ss", "--kill", "-lan", "sport", "=", f":{PORT}")

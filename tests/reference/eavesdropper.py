@@ -23,7 +23,7 @@ class Known:
     """A discovery that knows one peer, at an address that need not be its own."""
 
     def __init__(self, public_key: bytes, address: Address) -> None:
-        self._peer = PeerAddress(public_key, (address,))
+        self.peer = PeerAddress(public_key, (address,))
 
     async def announce(self, *_: object) -> int:
         return 1
@@ -32,7 +32,7 @@ class Known:
         return 1
 
     async def lookup(self, _: bytes) -> AsyncGenerator[PeerAddress]:
-        yield self._peer
+        yield self.peer
 
     async def close(self) -> None:
         pass
@@ -48,6 +48,9 @@ class Eavesdropper:
         """Messages of the latest connection, both directions."""
         self.sent = bytearray()
         """What the client of the latest connection has sent."""
+        self.passing = asyncio.Event()
+        """While it is clear, everything is held back."""
+        self.passing.set()
         self.address: Address = ("", 0)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -91,6 +94,7 @@ class Eavesdropper:
             size = await source.readexactly(2)
             message = lead + kind + size + await source.readexactly(int.from_bytes(size, "little"))
             lead, handshake = b"", False
+            await self.passing.wait()
             number, self.count = self.count, self.count + 1
             passed = message if self.alter is None else self.alter(number, message)
             if passed is None:

@@ -7,7 +7,7 @@ import pytest
 from feedlog.hashing import discovery_key
 from net.carriers import memory_pair
 from net.channels import Channel
-from net.channels.liveness import DEAD_AFTER, DOUBT
+from net.channels.liveness import DEAD_AFTER, SILENT_AFTER
 from net.errors import ClosedError, DeadlineError, ProtocolError
 from net.secure.opening import accept_stream, open_stream
 from net.secure.stream import SecureStream
@@ -67,8 +67,11 @@ class Pair:
 
     def __init__(self, streams: tuple[SecureStream, SecureStream]) -> None:
         self.handler = Handler()
+        self.silent: list[Connection] = []
         self.closed: list[Connection] = []
-        self.left = Connection(streams[0], features=["walk"], closed=self.closed.append)
+        self.left = Connection(
+            streams[0], features=["walk"], silent=self.silent.append, closed=self.closed.append
+        )
         self.right = Connection(streams[1], requested=self.agree, closed=self.closed.append)
 
     def agree(self, connection: Connection, name: bytes, protocol: str) -> None:
@@ -216,18 +219,32 @@ async def test_a_dead_peer_is_noticed(pair: Pair) -> None:
 
 async def test_a_peer_that_is_doubted_is_asked_at_once(pair: Pair) -> None:
     await pair.left.wait_ready()
-    token = pair.left.mux._liveness._token
+    liveness = pair.left.mux._liveness
+    token = liveness._token
     pair.left.doubt()
-    assert pair.left.mux._liveness._token == token + 1
+    assert liveness._token == token + 1
     handler = Handler()
     pair.left.open(KEY, "proto", handler)
     await handler.call("opened")  # whose answer comes behind the pong
+    await pair.end()
     pair.left.doubt()
-    pair.left.mux._liveness.doubted_until -= DOUBT
+    assert liveness._token == token + 1
+
+
+async def test_a_silent_peer_is_told_of_and_may_still_answer(pair: Pair) -> None:
+    await pair.left.wait_ready()
+    liveness = pair.left.mux._liveness
+    liveness.heard_at -= 2 * SILENT_AFTER
+    pair.left.doubt()
+    liveness._asked_at -= SILENT_AFTER
     pair.left._on_timeout()
-    assert isinstance(pair.left.error, DeadlineError)
-    await pair.left.wait_closed()
-    pair.left.doubt()
+    assert pair.silent == [pair.left]
+    handler = Handler()
+    pair.left.open(KEY, "proto", handler)
+    await handler.call("opened")
+    assert not pair.left.is_silent
+    assert pair.closed == []
+    await pair.end()
 
 
 async def test_a_quiet_peer_is_asked(pair: Pair) -> None:

@@ -15,6 +15,7 @@ PEER = bytes.fromhex("ab12cd34") + bytes(28)
         (Setback(SetbackKind.SEARCH_FAILED, reason="closed"), "the search failed: closed"),
         (Setback(SetbackKind.BANNED, PEER), "ab12cd34 broke a rule and is banned"),
         (Setback(SetbackKind.UNREACHED, PEER, "tcp: refused"), "ab12cd34: tcp: refused"),
+        (Setback(SetbackKind.SILENT, PEER, "tcp"), "ab12cd34 does not answer by tcp"),
         (Setback(SetbackKind.LEFT, PEER, "{reason}"), "ab12cd34 left: {reason}"),
         (Setback(SetbackKind.FALSE_PROOF, PEER, "node 7"), "ab12cd34 was let go: node 7"),
     ],

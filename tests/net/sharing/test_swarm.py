@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -12,7 +13,7 @@ import pytest
 
 from feedlog import Feed, KeyPair, Proof, Store
 from net.carriers.memory import memory_pair
-from net.errors import ProtocolError
+from net.errors import DeadlineError, PeerError, ProtocolError
 from net.replicate import messages
 from net.replicate.events import Event, PeerFailed
 from net.secure.opening import accept_stream, open_stream
@@ -128,6 +129,39 @@ async def test_who_breaks_a_rule_is_dropped_with_the_whole_connection(
     assert one.is_closing
     assert not ours.peers
     assert "77" in left[0][1]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_who_owes_an_answer_is_to_blame_only_if_he_says_other_things(
+    make_swarm: Callable[..., Swarm],
+    connect: Connect,
+    source: tuple[Feed, Store],
+    silent: bool,
+) -> None:
+    left = Left()
+    ours, theirs = make_swarm(*source, left), make_swarm(*source)
+    one, _ = await connect(ours, theirs)
+    await until(lambda: bool(ours.peers))
+    [session] = ours.peers
+    one.mux._liveness._told_at = math.inf if silent else -math.inf
+    ours.core._events.append(PeerFailed(session, PeerError("no answer for 30 s", code="silent")))
+    ours.settle()
+    assert not ours.peers
+    assert one.is_closing
+    assert isinstance(one.error, DeadlineError if silent else PeerError)
+    assert [reason for _, reason in left] == ["no answer for 30 s"]
+
+
+async def test_who_does_not_answer_is_missed(
+    make_swarm: Callable[..., Swarm], connect: Connect, source: tuple[Feed, Store]
+) -> None:
+    ours, theirs = make_swarm(*source), make_swarm(*source)
+    one, _ = await connect(ours, theirs)
+    assert ours.talks_over(one)
+    assert ours.keys == {one.remote_key}
+    one.mux._liveness._told_at = math.inf
+    assert ours.misses_somebody
+    assert ours.keys == set()
 
 
 async def test_a_false_proof_reaches_listeners_as_an_event(
