@@ -10,7 +10,7 @@ expected, on the host that has just been spoken with, and connected to while it 
 Where the guess is wrong nothing comes of it but a few lost packets.
 
 Invariant: a peer has us connect to no host but its own, once at a time and REST seconds apart;
-at most MAX_CROSSINGS attempts of others run, and as many of ours.
+at most MAX_CROSSINGS attempts of others run, MAX_SHARE of one owner's, and as many of ours.
 Must not know why, or what runs over the connection. Specified in docs/spec/punch.md, section 8.
 """
 
@@ -27,6 +27,7 @@ from net.carriers.base import Carrier
 from net.carriers.simultaneous import SimultaneousOpen
 from net.errors import ClosedError, ConnectError, DeadlineError, ProtocolError
 from net.punch.messages import PORTS_SIZE, Ports, decode_ports, encode_ports
+from net.reaching.admission import owner_of
 from net.secure.stream import SecureStream
 
 PROTOCOL = "feedlog/cross/1"
@@ -44,6 +45,9 @@ MAX_CROSSINGS = 32
 """At a time, of those that we propose and of those that others do, whose number is theirs to
 choose; each takes a socket for some seconds. Others can be tried again later."""
 
+MAX_SHARE = 8
+"""Of those that others propose, for the hosts of one owner: keys cost nothing to make."""
+
 REST = 1.0
 """Seconds after an attempt in which there is none with the same peer: 16 SYNs a second at most."""
 
@@ -53,8 +57,9 @@ class Crossings:
 
     def __init__(self, bound: Sequence[Address]) -> None:
         self._own = {family(address): address for address in bound}
-        self._tried: set[tuple[bytes, bool]] = set()
-        """With whom it is being tried, or has been a moment ago, and whether we proposed it."""
+        self._tried: dict[tuple[bytes, bool], bytes] = {}
+        """With whom it is being tried, or has been a moment ago, whether we proposed it, and whose
+        host it is."""
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._proposing = asyncio.Semaphore(MAX_CROSSINGS)
 
@@ -74,18 +79,23 @@ class Crossings:
 
         Raises `NetError`: `ConnectError` where it does not work, or too many try.
         """
-        attempt = stream.remote_key, stream.initiator
+        attempt, owner = (stream.remote_key, stream.initiator), owner_of(stream.address)
         try:
-            asked = sum(not proposed for _, proposed in self._tried)
-            if attempt in self._tried or (not stream.initiator and asked >= MAX_CROSSINGS):
-                raise ConnectError(f"tcp is being tried with this peer, or {MAX_CROSSINGS} others")
-            self._tried.add(attempt)
+            if attempt in self._tried or not (stream.initiator or self._has_room(owner)):
+                limits = f"{MAX_SHARE} of its host's or {MAX_CROSSINGS} in all"
+                raise ConnectError(f"tcp is being tried with this peer, or {limits}")
+            self._tried[attempt] = owner
             try:
                 return await self._cross(stream)
             finally:
-                asyncio.get_running_loop().call_later(REST, self._tried.discard, attempt)
+                asyncio.get_running_loop().call_later(REST, self._tried.pop, attempt)
         finally:
             stream.close()
+
+    def _has_room(self, owner: bytes) -> bool:
+        """Tell whether there is a place for a proposal of an owner's peer."""
+        asked = [whose for (_, proposed), whose in self._tried.items() if not proposed]
+        return len(asked) < MAX_CROSSINGS and asked.count(owner) < MAX_SHARE
 
     async def _cross(self, stream: SecureStream) -> Carrier:
         there = stream.address

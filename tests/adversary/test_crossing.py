@@ -22,7 +22,7 @@ from net.carriers.udp import UdpSocket
 from net.errors import NetError
 from net.node import Node
 from net.punch.messages import PORTS_SIZE, Ports, encode_ports
-from net.reaching.crossing import PROTOCOL, Crossings
+from net.reaching.crossing import MAX_CROSSINGS, PROTOCOL, Crossings
 from net.reaching.streams import PROTOCOL as STREAMS
 from net.secure.opening import open_stream
 from net.secure.stream import SecureStream
@@ -183,3 +183,17 @@ async def test_peers_together_take_so_many_sockets(
         answered.append(len(await proposal.read(PORTS_SIZE)))
     assert answered == [PORTS_SIZE] * 3 + [0] * 2
     assert len(crossings_of(peer.node)._tried) == 3
+
+
+async def test_a_host_of_many_keys_leaves_places_to_others(peer: Peer) -> None:
+    answered = 0
+    for _ in range(MAX_CROSSINGS):
+        peer.key_pair = KeyPair.generate()
+        assert await works(await peer.stream(STREAMS))
+        answered += len(await (await peer.stream(PROTOCOL)).read(PORTS_SIZE)) > 0
+    assert 0 < answered < MAX_CROSSINGS
+    async with AsyncExitStack() as stack:
+        other = Peer(peer.node, await UdpSocket.open(ANOTHERS), stack)
+        assert await works(await other.stream(STREAMS))
+        proposal = await other.stream(PROTOCOL)
+        assert len(await proposal.readexactly(PORTS_SIZE)) == PORTS_SIZE

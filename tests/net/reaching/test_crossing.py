@@ -17,7 +17,8 @@ from net.carriers import Carrier, simultaneous
 from net.carriers.tcp_listener import TcpListener, listen_tcp
 from net.errors import ClosedError, ConnectError, DeadlineError, NetError, ProtocolError
 from net.punch.messages import PORTS_SIZE, Ports, decode_ports, encode_ports
-from net.reaching.crossing import MAX_CROSSINGS, PROTOCOL, Crossings
+from net.reaching.admission import owner_of
+from net.reaching.crossing import MAX_CROSSINGS, MAX_SHARE, PROTOCOL, Crossings
 from net.secure.opening import accept_stream, open_stream
 from net.secure.stream import SecureStream
 from tests.reference.quic import quic_pair
@@ -146,17 +147,22 @@ async def test_one_at_a_time_with_each_peer_and_then_a_rest(
         await again.fails(ConnectError, "being tried")
         with pytest.raises(asyncio.IncompleteReadError):
             await again.far.readexactly(PORTS_SIZE)
-    assert ends.crossings._tried == {(BOB.public_key, True)}
+    assert list(ends.crossings._tried) == [(BOB.public_key, True)]
     ends.far.close()
     with pytest.raises(ClosedError):
         await first
     await until(lambda: not ends.crossings._tried)
 
 
+def asked(number: int, owner: bytes = b"") -> dict[tuple[bytes, bool], bytes]:
+    """Return what is remembered of proposals of so many peers."""
+    return {(bytes([n]), False): owner or bytes([n]) for n in range(number)}
+
+
 async def test_so_many_at_a_time(ends: Ends) -> None:
     """Those of others are refused; ours wait."""
-    ends.crossings._tried = {(bytes([n]), False) for n in range(MAX_CROSSINGS)}
-    with pytest.raises(ConnectError, match=f"or {MAX_CROSSINGS} others"):
+    ends.crossings._tried = asked(MAX_CROSSINGS)
+    with pytest.raises(ConnectError, match=f"or {MAX_CROSSINGS} in all"):
         await ends.crossings.cross(ends.far)
     async with AsyncExitStack() as stack:
         for number in range(MAX_CROSSINGS):
@@ -169,8 +175,21 @@ async def test_so_many_at_a_time(ends: Ends) -> None:
     await another.__aexit__(None, None, None)
 
 
+async def test_so_many_of_one_host(ends: Ends) -> None:
+    ends.crossings._tried = asked(MAX_SHARE, b"somebody else")
+    crossing = asyncio.ensure_future(ends.crossings.cross(ends.far))
+    await ends.near.readexactly(PORTS_SIZE)
+    crossing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await crossing
+    async with two_ends() as again:
+        ends.crossings._tried = asked(MAX_SHARE, owner_of(again.far.address))
+        with pytest.raises(ConnectError, match=f"{MAX_SHARE} of its host's"):
+            await ends.crossings.cross(again.far)
+
+
 async def test_what_strangers_propose_leaves_room_for_our_own(ends: Ends) -> None:
-    ends.crossings._tried = {(bytes([n]), False) for n in range(MAX_CROSSINGS)}
+    ends.crossings._tried = asked(MAX_CROSSINGS)
     crossing = asyncio.ensure_future(ends.crossings.cross(ends.near))
     await ends.tell(Ports(ends.far_udp, ends.tcp))
     (await crossing).abort()
