@@ -358,8 +358,9 @@ class Node(Lifetime):
         day in milliseconds unless it is given; with `cas` only the one with that seq. While
         `keep`, this node renews it (256 values at most); two hours later it is gone.
 
-        Returns how many others hold it; with 0, one that is kept is tried again. Raises
-        `RefusedError` when one is held that it may not replace, or nobody takes it.
+        Returns how many others hold it; with 0, one that is kept is tried again. Cancelled, it
+        keeps what was kept before and nothing else, though some may hold the value already.
+        Raises `RefusedError` when one is held that it may not replace, or nobody takes it.
         """
         dht = self._running().network.values
         return await dht.put(value, key_pair=key_pair, salt=salt, seq=seq, cas=cas, keep=keep)

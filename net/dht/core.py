@@ -252,11 +252,13 @@ class DhtCore:
         self._upkeep.hasten(now)
 
     def cancel(self, number: int, now: float) -> None:
-        """Stop an operation: no event of it comes any more."""
+        """Stop an operation: no event of it comes any more, and a value is not put later either."""
         kept = [e for e in self._events if isinstance(e, Introduction) or e.operation != number]
         self._events.clear()
         self._events.extend(kept)
-        self._runner.cancel(number, now)
+        operation = self._runner.cancel(number, now)
+        if isinstance(operation, Put):
+            self._values.cancelled(operation)
 
     @property
     def observed(self) -> Address | None:

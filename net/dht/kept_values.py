@@ -7,6 +7,7 @@ Specified in docs/spec/dht.md, section 11.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -30,8 +31,6 @@ class _Kept:
     cas: int | None
     """The seq that it is to replace, while nobody holds it; it has then."""
     is_held: bool = False
-    before: _Kept | None = None
-    """What is kept instead if others refuse this, until one has taken it."""
 
 
 class KeptValues:
@@ -59,40 +58,40 @@ class KeptValues:
         expiry = int(unix) + VALUE_LIFETIME
         return sign_value(key_pair, content, salt=salt, seq=seq, expiry=expiry)
 
+    def check_room(self, topics: Iterable[bytes]) -> None:
+        """Raise `ValueError` when there is no place for values under all these topics, too."""
+        if len({*self._kept, *topics}) > MAX_KEPT_VALUES:
+            raise ValueError(f"a node keeps at most {MAX_KEPT_VALUES} values published")
+
     def keep(self, key_pair: KeyPair, value: Value, now: float, cas: int | None = None) -> None:
-        """Renew a value from now on, in place of what was kept under its topic.
+        """Renew a value from now on, in place of an older one of its topic.
 
         Until somebody holds it, it is to replace the one with the seq `cas` only.
-
-        Raises `ValueError` when so many are kept that there is no place for another.
         """
-        before = self._kept.get(value.topic)
-        if before is None and len(self._kept) >= MAX_KEPT_VALUES:
-            raise ValueError(f"a node keeps at most {MAX_KEPT_VALUES} values published")
-        if before is not None and before.before is not None:
-            before = before.before  # the one between them has not been taken yet either
-        due = now + RETRY_VALUE_AFTER
-        self._kept[value.topic] = _Kept(key_pair, value, due, cas, before=before)
+        kept = self._kept.get(value.topic)
+        if kept is None or kept.value.seq <= value.seq:
+            self._kept[value.topic] = _Kept(key_pair, value, now + RETRY_VALUE_AFTER, cas)
 
-    def held(self, value: Value, holders: int, refused: bool, now: float) -> None:
-        """Note how many hold a value, or that another one counts.
-
-        The one before it is kept again then: if it is too old as well, its renewal is refused.
-        """
+    def held(self, value: Value, holders: int, now: float) -> None:
+        """Note how many hold a value: an older one of its topic is not renewed any more."""
         kept = self._kept.get(value.topic)
         if kept is None:
             return
-        if not kept.value.same(value):
-            if not refused and kept.value.seq < value.seq:
-                del self._kept[value.topic]  # a newer one was put, which is not to be kept
-        elif not refused:
+        if kept.value.same(value):
             wait = RENEW_VALUE_AFTER if holders else RETRY_VALUE_AFTER
-            kept.due, kept.before = now + wait * self._rng.uniform(0.9, 1.0), None
+            kept.due = now + wait * self._rng.uniform(0.9, 1.0)
             kept.is_held = holders > 0
             kept.cas = None if holders else kept.cas
-        elif kept.before is not None:
-            self._kept[value.topic] = kept.before
-        else:
+        elif kept.value.seq < value.seq:
+            del self._kept[value.topic]
+
+    def refused(self, value: Value) -> None:
+        """Note that another value counts: this one is not renewed any more.
+
+        An older one goes on to be: if it is too old as well, its renewal is refused, too.
+        """
+        kept = self._kept.get(value.topic)
+        if kept is not None and kept.value.same(value):
             del self._kept[value.topic]
 
     def hurry(self, now: float, *, held_too: bool = False) -> None:

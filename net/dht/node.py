@@ -211,7 +211,8 @@ class DhtNode(Lifetime):
         milliseconds is taken. With `cas` it replaces only a value with that seq. A salt of at
         most 32 bytes tells the values of one key apart. While `keep`, and until it is closed,
         this node renews it (256 values at most); one that nobody renews is gone after two hours.
-        Returns how many others hold it; with 0, a value that is kept is tried again.
+        Returns how many others hold it; with 0, a value that is kept is tried again. Cancelled,
+        it keeps what was kept before and nothing else, though some may hold the value already.
         Raises `RefusedError` when one is held that it may not replace, with the reason, or
         nobody takes it.
         """

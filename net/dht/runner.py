@@ -61,10 +61,11 @@ class Runner:
             operation.resting = False
             self.advance(number, now)
 
-    def cancel(self, number: int, now: float) -> None:
-        """Forget an operation."""
-        self.schedule.remove(number)
+    def cancel(self, number: int, now: float) -> Operation | None:
+        """Forget an operation; return it, None if it was over."""
+        operation = self.schedule.remove(number)
         self.resume(now)
+        return operation
 
     def handle_timeout(self, now: float) -> None:
         """Have all that run send what is due by `now`."""

@@ -65,10 +65,12 @@ class Schedule:
         """Return the numbers of those that run."""
         return list(self._running)
 
-    def remove(self, number: int) -> None:
-        """Forget an operation that is over, or not wanted any more."""
+    def remove(self, number: int) -> Operation | None:
+        """Forget an operation that is over, or not wanted any more; return it if it was there."""
+        operation = self.find(number)
         self._running.pop(number, None)
         self._queue = deque(item for item in self._queue if item[0] != number)
+        return operation
 
     def has(self, kind: type[Operation]) -> bool:
         """Tell whether an operation of a kind runs."""

@@ -70,7 +70,7 @@ class Put(Storing):
         super().__init__(sender, query, patience=patience)
         self.value = value
         self.newest = Newest(self.target)
-        self._cas = cas
+        self.cas = cas
         self._shown: dict[bytes, int] = {}
         """What a node holds, by id: its seq."""
 
@@ -78,7 +78,7 @@ class Put(Storing):
     def obstacle(self) -> str:
         """Why the value is not to be held; empty as far as is known."""
         held = self.newest.value
-        return "" if held is None else self.value.obstacle(held, self._cas)
+        return "" if held is None else self.value.obstacle(held, self.cas)
 
     @property
     def done(self) -> bool:
@@ -105,7 +105,7 @@ class Put(Storing):
         A node that has missed the value with the seq `cas`, where others have it, is to replace the
         older one that it holds.
         """
-        cas, held = self._cas, self.newest.value
+        cas, held = self.cas, self.newest.value
         if cas is not None and held is not None and held.seq >= cas:
             cas = min(cas, self._shown.get(contact.id, cas))
         return Store(self._sender, token, self.value.raw, cas)

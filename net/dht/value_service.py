@@ -1,7 +1,8 @@
 """Values of this node's user: published, renewed, looked for.
 
-Invariant: what is put is also held here, so that one node alone is a network, too.
-Must not know datagrams. Specified in docs/spec/dht.md, section 11.
+Invariant: what is put is also held here, so that one node alone is a network, too; and a put
+that is given up leaves what is kept as it was. Must not know datagrams.
+Specified in docs/spec/dht.md, section 11.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class ValueService:
         self._sender = sender
         self._rng = rng
         self._kept = KeptValues(rng)
+        self._putting: dict[Put, KeyPair | None] = {}
+        """What our user has put and is not done; with the owner of what is to be kept."""
 
     def put(
         self,
@@ -53,12 +56,17 @@ class ValueService:
             check_seq(cas)
         owner = key_pair or self._key_pair
         value = self._kept.sign(owner, content, salt, seq, unix)
+        if keep:
+            coming = [one.target for one, whose in self._putting.items() if whose is not None]
+            self._kept.check_room([value.topic, *coming])
         put = self._put(value, cas, now)
         for known in (self._held(value.topic, unix), self._kept.get(value.topic)):
             if known is not None:
                 put.newest.adopt(known, unix)
-        if keep and not put.obstacle:
-            self._kept.keep(owner, value, now, cas)
+        for other in self._putting:
+            if other.target == put.target:
+                put.newest.adopt(other.value, unix)
+        self._putting[put] = owner if keep else None
         return put
 
     def get(
@@ -73,10 +81,18 @@ class ValueService:
 
     def concluded(self, put: Put, now: float, unix: float) -> None:
         """Note how many hold a value; now it is held here, too, unless another one counts."""
-        refused = bool(put.obstacle or put.refusals[Code.STALE] or put.refusals[Code.CONFLICT])
-        self._kept.held(put.value, put.stored, refused, now)
-        if not refused:
-            self._store.put(put.value, "127.0.0.1", unix)
+        owner = self._putting.pop(put, None)
+        if put.obstacle or put.refusals[Code.STALE] or put.refusals[Code.CONFLICT]:
+            self._kept.refused(put.value)
+            return
+        if owner is not None:
+            self._kept.keep(owner, put.value, now, put.cas)
+        self._kept.held(put.value, put.stored, now)
+        self._store.put(put.value, "127.0.0.1", unix)
+
+    def cancelled(self, put: Put) -> None:
+        """Note that nobody wants a value put any more: it is not kept."""
+        self._putting.pop(put, None)
 
     def hurry(self, now: float, *, held_too: bool = False) -> None:
         """Have what nobody holds, or everything that we keep, held anew at once."""

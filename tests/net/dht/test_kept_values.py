@@ -41,9 +41,9 @@ def test_what_is_held_is_renewed_as_it_was_and_what_is_not_is_tried_again(
     kept: KeptValues,
 ) -> None:
     value = sign(kept)
-    kept.held(value, 0, refused=False, now=0.0)
+    kept.held(value, 0, 0.0)
     ((again, _),) = kept.due(RETRY_VALUE_AFTER, UNIX)
-    kept.held(again, 8, refused=False, now=RETRY_VALUE_AFTER)
+    kept.held(again, 8, RETRY_VALUE_AFTER)
     assert kept.due(0.9 * RENEW_VALUE_AFTER, UNIX) == []
     ((renewed, _),) = kept.due(RENEW_VALUE_AFTER + RETRY_VALUE_AFTER, UNIX + 100)
     assert renewed.renews(value)
@@ -53,8 +53,8 @@ def test_what_is_held_is_renewed_as_it_was_and_what_is_not_is_tried_again(
 
 def test_what_nobody_holds_or_everything_is_held_anew_at_once(kept: KeptValues) -> None:
     held, lonely = sign(kept), sign(kept, salt=b"1")
-    kept.held(held, 8, refused=False, now=0.0)
-    kept.held(lonely, 0, refused=False, now=0.0)
+    kept.held(held, 8, 0.0)
+    kept.held(lonely, 0, 0.0)
     kept.hurry(1.0)
     assert [value.salt for value, _ in kept.due(1.0, UNIX)] == [b"1"]
     kept.hurry(2.0, held_too=True)
@@ -65,46 +65,33 @@ def test_what_it_is_to_replace_counts_until_somebody_holds_it(kept: KeptValues) 
     value = kept.sign(KEY, b"v", b"", 9, UNIX)
     kept.keep(KEY, value, 0.0, cas=7)
     assert [cas for _, cas in kept.due(RETRY_VALUE_AFTER, UNIX)] == [7]
-    kept.held(value, 0, refused=False, now=0.0)
+    kept.held(value, 0, 0.0)
     assert [cas for _, cas in kept.due(RETRY_VALUE_AFTER, UNIX)] == [7]
-    kept.held(value, 1, refused=False, now=0.0)
+    kept.held(value, 1, 0.0)
     assert [cas for _, cas in kept.due(RENEW_VALUE_AFTER, UNIX)] == [None]
 
 
-def test_what_is_older_than_what_others_hold_or_not_to_be_kept_is_not_renewed(
-    kept: KeptValues,
-) -> None:
-    kept.held(sign(kept), 3, refused=True, now=0.0)
+def test_what_others_refuse_or_was_replaced_is_not_renewed(kept: KeptValues) -> None:
+    kept.refused(sign(kept))
     sign(kept, salt=b"1")
-    kept.held(kept.sign(KEY, b"v", b"1", None, UNIX), 3, refused=False, now=0.0)
+    kept.held(kept.sign(KEY, b"not to be kept", b"1", None, UNIX), 3, 0.0)
     assert (len(kept), kept.due(1e9, UNIX)) == (0, [])
 
 
-def test_what_was_kept_before_is_kept_again_when_a_newer_one_is_refused(kept: KeptValues) -> None:
-    first = sign(kept)
-    kept.held(first, 8, refused=False, now=0.0)
-    sign(kept, b"refused, but nobody has said so yet")
-    last = sign(kept, b"refused")
-    kept.held(last, 0, refused=True, now=0.0)
-    assert kept.get(first.topic) == first
-    taken = sign(kept, b"taken")
-    kept.held(taken, 8, refused=False, now=0.0)
-    kept.held(taken, 0, refused=True, now=1.0)  # its renewal
-    assert len(kept) == 0
-
-
-def test_the_end_of_an_older_one_says_nothing(kept: KeptValues) -> None:
+def test_the_end_of_another_one_says_nothing(kept: KeptValues) -> None:
     older = sign(kept, b"1")
     newer = sign(kept, b"2")
-    kept.held(older, 0, refused=True, now=0.0)
-    kept.held(kept.sign(KEY, b"3", b"", newer.seq, UNIX), 0, refused=True, now=0.0)
+    kept.keep(KEY, older, 0.0)
+    kept.held(older, 8, 0.0)
+    kept.refused(older)
+    kept.refused(kept.sign(KEY, b"3", b"", newer.seq, UNIX))
+    kept.refused(kept.sign(KEY, b"4", b"", None, UNIX))
     ((due, _),) = kept.due(1e9, UNIX)
     assert due.value == newer.value
 
 
 def test_so_many_are_kept(kept: KeptValues) -> None:
-    for n in range(MAX_KEPT_VALUES):
-        sign(kept, salt=b"%d" % n)
+    topics = [sign(kept, salt=b"%d" % n).topic for n in range(MAX_KEPT_VALUES)]
+    kept.check_room(topics[:2])
     with pytest.raises(ValueError, match="at most 256"):
-        sign(kept, salt=b"another")
-    sign(kept, b"new", salt=b"0")
+        kept.check_room([*topics[:2], bytes(20)])

@@ -245,3 +245,15 @@ async def test_a_value_is_published_replaced_and_read(start_node: StartNode) -> 
         await owner.put(bytes(513))
     with pytest.raises(ValueError, match="32 bytes, not 3"):
         await anext(owner.get(b"key"))
+
+
+async def test_a_put_that_is_cancelled_is_not_made_up_for(start_node: StartNode) -> None:
+    first = await start_node()
+    owner = await start_node([first.address])
+    putting = asyncio.ensure_future(owner.put(b"value"))
+    await asyncio.sleep(0)
+    putting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    assert len(owner._core._values._kept) == 0
+    assert not owner._core._values._putting

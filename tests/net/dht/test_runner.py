@@ -163,7 +163,9 @@ def test_many_that_rest_before_their_turn_take_no_place(world: World) -> None:
 
 def test_one_that_is_cancelled_concludes_nothing(world: World) -> None:
     number = world.search()
-    world.runner.cancel(number, 0.0)
+    operation = world.runner.schedule.get(number)
+    assert world.runner.cancel(number, 0.0) is operation is not None
+    assert world.runner.cancel(number, 0.0) is None
     world.runner.advance(number, 9.0)
     assert world.over == []
     assert len(world.runner.schedule) == 0

@@ -22,8 +22,9 @@ def test_so_many_run_in_the_order_in_which_they_came() -> None:
     while (ready := schedule.start(alone=False)) is not None:
         started.append(ready[0])
     assert started == numbers[:MAX_OPERATIONS] == schedule.numbers()
-    schedule.remove(numbers[-2])
-    schedule.remove(numbers[0])
+    assert schedule.remove(numbers[-2]) is not None
+    assert schedule.remove(numbers[0]) is not None
+    assert schedule.remove(numbers[0]) is None
     ready = schedule.start(alone=False)
     assert ready is not None
     assert ready[0] == numbers[-1]

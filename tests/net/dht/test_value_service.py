@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from net.addresses import Address
 from net.dht.codes import Code
 from net.dht.core import DhtCore
 from net.dht.events import Fetched, Finished
 from net.dht.hashing import value_topic
-from net.dht.kept_values import RENEW_VALUE_AFTER
+from net.dht.kept_values import MAX_KEPT_VALUES, RENEW_VALUE_AFTER
 from net.dht.value_records import VALUE_LIFETIME
 from tests.reference.dht_network import UNIX, Network
 
@@ -147,17 +149,70 @@ def test_what_was_put_alone_is_held_by_the_first_who_comes() -> None:
     assert len(other[0]._responder.values) == 1
 
 
-def test_a_put_that_was_given_up_replaces_nothing_but_what_it_was_to() -> None:
+def test_a_put_that_was_given_up_is_not_made_up_for_later() -> None:
     network = Network(11)
     nodes = network.build(12)
-    key = network.key_pair()
-    put(network, nodes[4], b"8", key_pair=key, seq=8)
     core, address = nodes[3]
-    core.cancel(core.put(b"9", network.now, key_pair=key, seq=9, cas=7), network.now)
-    network.pump(address)
-    network.run(network.now + 2 * RENEW_VALUE_AFTER)
-    assert get(network, nodes[7], key.public_key) == [b"8"]
-    assert len(core._values._kept) == 0
+    key = core._key_pair.public_key
+    put(network, nodes[3], b"kept")
+    for salt in (b"", b"new"):
+        core.cancel(core.put(b"given up", network.now, salt=salt), network.now)
+        network.pump(address)
+    network.run(network.now + 2 * VALUE_LIFETIME)
+    assert get(network, nodes[7], key) == [b"kept"]
+    assert get(network, nodes[7], key, b"new") == []
+    assert len(core._values._kept) == 1
+
+
+def test_of_two_puts_at_a_time_one_may_be_given_up() -> None:
+    network = Network(12)
+    nodes = network.build(12)
+    core, address = nodes[3]
+    key = core._key_pair.public_key
+    for given_up in (0, 1):
+        numbers = [core.put(b"%d" % n, network.now) for n in range(2)]
+        core.cancel(numbers.pop(given_up), network.now)
+        network.finish(address, numbers[0])
+        assert get(network, nodes[7], key)[-1] == b"%d" % (1 - given_up)
+        assert core._values._kept.get(value_topic(key, b"")) is not None
+
+
+def test_what_is_being_put_counts_for_what_is_put_beside_it() -> None:
+    network = Network(13)
+    nodes = network.build(12)
+    core, address = nodes[3]
+    first = core.put(b"one", network.now, seq=5)
+    second = put(network, nodes[3], b"another", seq=5)
+    assert second.stored == 0
+    assert second.obstacle
+    assert network.finish(address, first).stored == 8
+
+
+@pytest.mark.parametrize("older_first", [True, False])
+def test_of_two_puts_at_a_time_the_newer_is_kept(older_first: bool) -> None:
+    network = Network(14)
+    core, _ = network.build(12)[3]
+    values, now, unix = core._values, network.now, UNIX + network.now
+    older, newer = (
+        values.put(b"", now, unix, key_pair=None, salt=b"", seq=seq, cas=None, keep=True)
+        for seq in (1, 2)
+    )
+    for ended in (older, newer) if older_first else (newer, older):
+        ended.holders.append(bytes(20))
+        values.concluded(ended, now, unix)
+    assert values._kept.get(older.target) is newer.value
+
+
+def test_puts_that_run_count_among_those_that_are_kept() -> None:
+    network = Network(15)
+    core, _ = network.build(12)[3]
+    numbers = [core.put(b"v", network.now, salt=b"%d" % n) for n in range(MAX_KEPT_VALUES)]
+    with pytest.raises(ValueError, match="at most 256"):
+        core.put(b"v", network.now, salt=b"another")
+    core.put(b"v", network.now, salt=b"another", keep=False)
+    core.put(b"v", network.now, salt=b"0")
+    core.cancel(numbers[-1], network.now)
+    core.put(b"v", network.now, salt=b"another")
 
 
 def test_who_was_overtaken_elsewhere_stops_renewing() -> None:
