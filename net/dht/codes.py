@@ -23,6 +23,7 @@ class Code(IntEnum):
     NO_ANNOUNCER = 7
     SILENT = 8
     CONFLICT = 9
+    RIVAL = 10
 
 
 REASONS = {
@@ -35,4 +36,8 @@ REASONS = {
     Code.NO_ANNOUNCER: "nobody is held here who announces this and takes introductions",
     Code.SILENT: "the announcer did not answer",
     Code.CONFLICT: "another value is held than the one to be replaced",
+    Code.RIVAL: "another record with the same sequence number is held already",
 }
+
+OVERTAKEN = frozenset({Code.STALE, Code.CONFLICT, Code.RIVAL})
+"""What a node says that was given another record, which counts there, before or meanwhile."""

@@ -6,12 +6,9 @@ Must not know how operations run.
 
 from __future__ import annotations
 
-from net.dht.codes import REASONS, Code
+from net.dht.codes import OVERTAKEN, REASONS, Code
 from net.dht.events import Answered, Event, Finished
 from net.errors import DeadlineError, NetError, NotFound, RefusedError
-
-OVERTAKEN = {Code.STALE, Code.CONFLICT}
-"""What a node says that was given another value after the crawl had passed it."""
 
 
 def holders(finished: Finished, what: str = "announcement") -> int:

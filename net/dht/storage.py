@@ -105,9 +105,11 @@ class RecordStore(Generic[R]):
                     self._remove(held)
                     self._add(_Held(record, host, way))
                 return Code.OK  # a repetition, because our first answer was lost
+            if held.record.renews(record):
+                return Code.OK  # as if the two had come in the order in which they were signed
             renewed = record.renews(held.record)
             if record.seq <= held.record.seq and held.record.expiry > unix and not renewed:
-                return Code.STALE
+                return Code.STALE if record.seq < held.record.seq else Code.RIVAL
             self._remove(held)
         if not self._make_room(record.topic, host, unix):
             if held is not None:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from net.dht.codes import Code
+from net.dht.codes import OVERTAKEN, Code
 from net.dht.contacts import Contact
 from net.dht.events import Finished
 from net.dht.messages import Announce, Arguments, Found, Store
@@ -178,7 +178,7 @@ class Storing(Operation, ABC):
 
     def _overtaken(self) -> int:
         """Return how many hold something newer: others, farther away, are not to be asked."""
-        return self.refusals[Code.STALE] + self.refusals[Code.CONFLICT]
+        return sum(self.refusals[code] for code in OVERTAKEN)
 
     def _prompt(self) -> int:
         """Return how many may still take the record soon."""

@@ -68,8 +68,10 @@ class Value:
 
         With a `cas` it is to replace nothing newer than the value with that seq.
         """
-        if held.seq > self.seq or (held.seq == self.seq and held.value != self.value):
+        if held.seq > self.seq:
             return f"seq {self.seq} is not higher than seq {held.seq}, which is held"
+        if held.seq == self.seq and held.value != self.value:
+            return f"another value with seq {held.seq} is held"
         if cas is not None and held.seq > cas and held.seq != self.seq:
             return f"seq {held.seq} is held, and not seq {cas}, which was to be replaced"
         return ""

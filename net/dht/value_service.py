@@ -10,7 +10,7 @@ from __future__ import annotations
 from random import Random
 
 from feedlog.keys import KeyPair
-from net.dht.codes import Code
+from net.dht.codes import OVERTAKEN
 from net.dht.hashing import value_topic
 from net.dht.kept_values import KeptValues
 from net.dht.runner import Runner
@@ -82,7 +82,7 @@ class ValueService:
     def concluded(self, put: Put, now: float, unix: float) -> None:
         """Note how many hold a value; now it is held here, too, unless another one counts."""
         owner = self._putting.pop(put, None)
-        if put.obstacle or put.refusals[Code.STALE] or put.refusals[Code.CONFLICT]:
+        if put.obstacle or any(put.refusals[code] for code in OVERTAKEN):
             self._kept.refused(put.value)
             return
         if owner is not None:

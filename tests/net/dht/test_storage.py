@@ -9,10 +9,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from feedlog.keys import KeyPair
 from net.addresses import subnet
 from net.dht.codes import Code
 from net.dht.records import MAX_LIFETIME, Announcement
 from net.dht.storage import RecordStore, Way
+from net.dht.value_records import Value, sign_value
 
 Records = RecordStore[Announcement]
 
@@ -38,7 +40,7 @@ def test_a_higher_seq_replaces_at_once_and_a_lower_is_refused() -> None:
     store: Records = RecordStore()
     assert store.put(record(1, seq=5), "8.0.0.1", NOW) is Code.OK
     assert store.put(record(1, seq=5), "8.0.0.1", NOW) is Code.OK  # a repetition
-    assert store.put(record(1, seq=5, lifetime=700), "8.0.0.1", NOW) is Code.STALE
+    assert store.put(record(1, seq=5, lifetime=700), "8.0.0.1", NOW) is Code.RIVAL
     assert store.put(record(1, seq=4), "8.0.0.1", NOW) is Code.STALE
     assert store.put(record(1, seq=6), "8.0.0.2", NOW) is Code.OK
     assert [r.seq for r in store.sample(TOPIC, NOW, 4, Random(0))] == [6]
@@ -54,6 +56,19 @@ def test_expiry_is_bounded_and_kept() -> None:
     assert held(store, at=NOW + MAX_LIFETIME) == set()
     store.expire(NOW + MAX_LIFETIME)
     assert len(store) == 0
+
+
+def test_a_renewal_that_comes_late_is_held_already() -> None:
+    store: RecordStore[Value] = RecordStore()
+    key = KeyPair.from_seed(bytes(32))
+    early, late = (
+        sign_value(key, b"v", salt=b"", seq=1, expiry=int(NOW) + lifetime) for lifetime in (60, 90)
+    )
+    for value in (early, late, early):
+        assert store.put(value, "8.0.0.1", NOW) is Code.OK
+    assert store.sample(early.topic, NOW, 4, Random(0)) == [late]
+    rival = sign_value(key, b"w", salt=b"", seq=1, expiry=int(NOW) + 99)
+    assert store.put(rival, "8.0.0.1", NOW) is Code.RIVAL
 
 
 def test_a_withdrawal_is_not_given_out_and_keeps_older_records_away() -> None:

@@ -94,7 +94,7 @@ def test_a_node_that_has_missed_something_is_to_replace_what_it_has() -> None:
 
 def test_another_value_with_the_same_number_is_in_the_way() -> None:
     other = sign_value(KEY, b"other", salt=b"", seq=5, expiry=UNIX + 60)
-    assert value(5).obstacle(other, None) == "seq 5 is not higher than seq 5, which is held"
+    assert value(5).obstacle(other, None) == "another value with seq 5 is held"
     assert not value(5).same(other)
 
 

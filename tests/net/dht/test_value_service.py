@@ -69,7 +69,7 @@ def test_an_older_number_and_another_than_the_expected_are_refused() -> None:
             "seq 6 is not higher than seq 7, which is held",
         )
         same = put(network, who, b"other", key_pair=key, seq=7)
-        assert same.obstacle == "seq 7 is not higher than seq 7, which is held"
+        assert same.obstacle == "another value with seq 7 is held"
         early = put(network, who, b"9", key_pair=key, seq=9, cas=6)
         assert early.obstacle == "seq 7 is held, and not seq 6, which was to be replaced"
         late = put(network, who, b"9", key_pair=key, seq=9, cas=8)
@@ -80,6 +80,26 @@ def test_an_older_number_and_another_than_the_expected_are_refused() -> None:
     assert get(network, nodes[20], key.public_key)[-1] == b"9"
     fresh = network.key_pair()
     assert put(network, nodes[4], b"1", key_pair=fresh, seq=1, cas=0).stored == 8
+
+
+def test_of_two_values_with_one_number_put_at_a_time_none_is_said_to_be_higher() -> None:
+    network = Network(16)
+    nodes = network.build(30)
+    key = network.key_pair()
+    writers = nodes[3], nodes[12]
+    begun = [
+        (address, core.put(content, network.now, key_pair=key, seq=7))
+        for (core, address), content in zip(writers, (b"one", b"other"), strict=True)
+    ]
+    for address, _ in begun:
+        network.pump(address)
+    ends = [network.finish(*one) for one in begun]
+    assert all(0 < end.stored < 8 for end in ends)
+    assert all(set(dict(end.refusals)) == {Code.RIVAL} for end in ends)
+    assert sum(len(core._values._kept) for core, _ in writers) == 0
+    again = put(network, nodes[3], b"both", key_pair=key, seq=8, cas=7)
+    assert (again.stored, again.refusals, again.obstacle) == (8, (), "")
+    assert get(network, nodes[20], key.public_key)[-1] == b"both"
 
 
 def test_a_holder_that_has_missed_a_value_is_no_conflict() -> None:
