@@ -12,7 +12,7 @@ from feedlog.errors import DecodeError
 from net.dht.contacts import Contact
 from net.dht.messages import Announce, Arguments
 from net.dht.operations import Operation
-from net.dht.query import SOFT_TIMEOUT, Query
+from net.dht.query import Query
 from net.dht.records import Announcement, parse_announcement
 from net.dht.storing import Storing
 
@@ -66,10 +66,8 @@ class Publish(Storing):
         query: Query,
         record: Announcement,
         prove: Prove | None = None,
-        *,
-        patience: float = SOFT_TIMEOUT,
     ) -> None:
-        super().__init__(sender, query, patience=patience)
+        super().__init__(sender, query)
         self.record = record
         self._prove = prove
 

@@ -73,8 +73,7 @@ class Announcer:
 
     def storing(self, record: Announcement, now: float, prove: Prove | None = None) -> Publish:
         """Return the operation that has a record held, whoever has signed it."""
-        query, patience = self._runner.query(record.topic, now), self._runner.patience
-        return Publish(self._sender, query, record, prove, patience=patience)
+        return Publish(self._sender, self._runner.query(record.topic, now), record, prove)
 
     def due(self, now: float, unix: float) -> list[Publish]:
         """Return the operations that have announcements held anew."""

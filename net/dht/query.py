@@ -2,8 +2,9 @@
 
 A window of requests slides over the candidates, closest first. A request that is older
 than `patience` (what answers have taken lately) frees its place in the window and may still be
-answered; so a dead node costs a fraction of a second once, not a round. The crawl ends when
-the `want` closest candidates that are not overdue have answered, on each of its paths.
+answered; so a dead node costs a fraction of a second once, not a round. And the window is
+wider by a place for each that is silent, for among many dead a few will not do. The crawl ends
+when the `want` closest candidates that are not overdue have answered, on each of its paths.
 
 Whom it may ask is in `candidates`, for which of its `paths` in the module of that name. From one
 answer only so many contacts are taken.
@@ -28,6 +29,9 @@ WANT = 8
 WIDTH = 4
 """Requests in the window: alpha of the paper, one more because one may be dead."""
 
+MAX_WIDTH = 12
+"""The same where others are silent: what half of the nodes leave of it is more than `WIDTH`."""
+
 SOFT_TIMEOUT = 0.4
 """Seconds after which a request holds no place, if nothing else is said."""
 
@@ -46,7 +50,8 @@ class Query:
     ) -> None:
         self.target = target
         self.want = want
-        self._patience = patience
+        self.patience = patience
+        """Seconds after which a request holds no place; may change as answers come."""
         self._candidates = Candidates(target, suspects)
         self._paths = Paths(paths, self._candidates)
         self._asked: list[Candidate] = []
@@ -69,7 +74,8 @@ class Query:
         """Return whom to ask now; each is taken as asked."""
         self._age(now)
         chosen: list[Contact] = []
-        while len(self._asked) < WIDTH and not self._satisfied():
+        width = min(MAX_WIDTH, WIDTH + len(self.silent()))
+        while len(self._asked) < width and not self._satisfied():
             chance = self._paths.next(self.want)
             if chance is None:
                 break
@@ -128,7 +134,7 @@ class Query:
 
     def next_timeout(self) -> float | None:
         """Return when `requests` should be called again if no answer comes."""
-        return self._asked[0].asked + self._patience if self._asked else None
+        return self._asked[0].asked + self.patience if self._asked else None
 
     @property
     def done(self) -> bool:
@@ -158,7 +164,7 @@ class Query:
         return self._paths.chosen(self.want)
 
     def _age(self, now: float) -> None:
-        while self._asked and now >= self._asked[0].asked + self._patience:
+        while self._asked and now >= self._asked[0].asked + self.patience:
             self._late(self._asked.pop(0))
 
     def _late(self, candidate: Candidate) -> None:

@@ -110,6 +110,7 @@ class Runner:
         operation = self.schedule.get(number)
         if operation is None or operation.resting:
             return
+        operation.query.patience = self.patience  # a new node learns it from its first answers
         for address, contact, arguments in operation.requests(now):
             timeout = INTRODUCE_TIMEOUT if isinstance(arguments, Introduce | Introduced) else None
             self._exchange.ask(address, arguments, contact, now, operation=number, timeout=timeout)

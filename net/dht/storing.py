@@ -1,8 +1,8 @@
 """Having a record held, an announcement or a value, by the nodes that are closest to its topic.
 
 The crawl comes first; then each of the closest is asked with the token that it gave. One that
-does not answer within its patience is asked once more and the next beside it, so that the silent
-are waited for only where there is nobody else.
+does not answer within the crawl's patience is asked once more and the next beside it, so that
+the silent are waited for only where there is nobody else.
 
 Invariant: at most `MAX_TRIED` nodes are asked, each at most `MAX_STORE_ATTEMPTS` times, and none
 any more once enough hold the record or something newer.
@@ -21,7 +21,7 @@ from net.dht.contacts import Contact
 from net.dht.events import Finished
 from net.dht.messages import Announce, Arguments, Found, Store
 from net.dht.operations import Operation, To
-from net.dht.query import SOFT_TIMEOUT, WANT, Query
+from net.dht.query import WANT, Query
 
 MAX_STORE_ATTEMPTS = 2
 """Times that one node is asked to hold a record."""
@@ -44,9 +44,8 @@ class _Store:
 class Storing(Operation, ABC):
     """Crawls to a topic and has the closest nodes hold a record."""
 
-    def __init__(self, sender: bytes, query: Query, *, patience: float = SOFT_TIMEOUT) -> None:
+    def __init__(self, sender: bytes, query: Query) -> None:
         super().__init__(sender, query)
-        self._patience = patience
         self.holders: list[bytes] = []
         """The ids of the nodes that hold it."""
         self.silent = 0
@@ -91,7 +90,7 @@ class Storing(Operation, ABC):
             self._candidates = self.query.chosen()
         requests, self._again = self._again, []
         for store in self._stores.values():
-            if store.late or now < store.asked + self._patience:
+            if store.late or now < store.asked + self.query.patience:
                 continue
             store.late = store.attempts >= MAX_STORE_ATTEMPTS
             if not store.late and store.contact.id in self._renewing:
@@ -133,7 +132,7 @@ class Storing(Operation, ABC):
 
     def next_timeout(self) -> float | None:
         """Return when the crawl, or a node that is silent, wants a look."""
-        times = [s.asked + self._patience for s in self._stores.values() if not s.late]
+        times = [s.asked + self.query.patience for s in self._stores.values() if not s.late]
         crawl = super().next_timeout()
         return min(times if crawl is None else [*times, crawl], default=None)
 
@@ -153,7 +152,7 @@ class Storing(Operation, ABC):
             return
         store.outstanding -= 1
         if store.attempts < MAX_STORE_ATTEMPTS:
-            self._again.append(self._store(store, store.asked + self._patience))
+            self._again.append(self._store(store, store.asked + self.query.patience))
         elif not store.outstanding:
             del self._stores[contact.id]
             self.silent += 1

@@ -64,10 +64,8 @@ class Put(Storing):
     It ends as soon as it meets a value that it may not replace.
     """
 
-    def __init__(
-        self, sender: bytes, query: Query, value: Value, cas: int | None, *, patience: float
-    ) -> None:
-        super().__init__(sender, query, patience=patience)
+    def __init__(self, sender: bytes, query: Query, value: Value, cas: int | None) -> None:
+        super().__init__(sender, query)
         self.value = value
         self.newest = Newest(self.target)
         self.cas = cas

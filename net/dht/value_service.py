@@ -106,5 +106,4 @@ class ValueService:
         return next(iter(self._store.sample(topic, unix, 1, self._rng)), None)
 
     def _put(self, value: Value, cas: int | None, now: float) -> Put:
-        query, patience = self._runner.query(value.topic, now), self._runner.patience
-        return Put(self._sender, query, value, cas, patience=patience)
+        return Put(self._sender, self._runner.query(value.topic, now), value, cas)

@@ -7,7 +7,7 @@ from net.dht.contacts import Contact
 from net.dht.joining import GIVE_WAY, MAX_PINGS, PING_AGAIN, Explore, Join
 from net.dht.messages import Found, Lookup, Ping
 from net.dht.query import Query
-from tests.reference.dht_network import address_of
+from tests.reference.dht_network import Network, address_of
 
 ME = b"\x01" * 20
 
@@ -66,3 +66,16 @@ def test_exploring_rests_for_a_while_and_wants_a_look_then() -> None:
     assert exploring.next_timeout() is None
     exploring.resting = True
     assert exploring.next_timeout() == 10.0 + GIVE_WAY
+
+
+def test_joining_among_many_dead_takes_a_second() -> None:
+    times = []
+    for seed in range(4):
+        network = Network(seed)
+        nodes = network.build(60)
+        for _, address in network.rng.sample(nodes[1:], 40):
+            network.kill(address)
+        started = network.now
+        network.add(nodes[0][1])
+        times.append(network.now - started)
+    assert max(times) < 1.2  # of the network's own clock

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from net.dht.candidates import MAX_CANDIDATES, PER_AREA
 from net.dht.contacts import MAX_NODES, Contact
 from net.dht.paths import MAX_ATTEMPTS, MAX_REQUESTS, PATH_HOLDERS, PATHS
-from net.dht.query import SOFT_TIMEOUT, WANT, WIDTH, Query
+from net.dht.query import MAX_WIDTH, SOFT_TIMEOUT, WANT, WIDTH, Query
 from tests.reference.dht_network import address_of
 
 HARD_TIMEOUT = 1.0
@@ -87,7 +87,7 @@ class World:
                 wait = self.rng.uniform(*self.delay) if alive else HARD_TIMEOUT
                 heapq.heappush(events, (self.now + wait, len(self.asked), contact, alive))
             asked = [c for c in query._candidates if c.state.name == "ASKED"]
-            assert len(asked) <= WIDTH
+            assert len(asked) <= (MAX_WIDTH if self.dead_ones or self.sybils else WIDTH)
             assert len(query._candidates) <= MAX_CANDIDATES + 20
             if query.done:
                 return query
@@ -194,9 +194,37 @@ def test_a_request_that_is_late_frees_its_place_and_is_still_welcome() -> None:
     assert first == [contact(n) for n in range(1, WIDTH + 1)]
     assert query.requests(SOFT_TIMEOUT - 0.01) == []
     assert query.next_timeout() == SOFT_TIMEOUT
-    assert len(query.requests(SOFT_TIMEOUT)) == WIDTH
+    assert query.requests(SOFT_TIMEOUT)
     query.answered(first[0], first[0].id, [])
     assert query.answerers() == [first[0]]
+
+
+def test_the_window_has_another_place_for_each_that_is_silent() -> None:
+    query = Query(bytes(20))
+    query.start(contact(n) for n in range(1, 100))
+    under_way = [len(query.requests(SOFT_TIMEOUT * turn)) for turn in range(5)]
+    assert under_way == [WIDTH, 2 * WIDTH, MAX_WIDTH, MAX_WIDTH, MAX_WIDTH]
+
+
+def test_an_answer_that_comes_late_makes_the_window_narrow_again() -> None:
+    query = Query(bytes(20), want=50)
+    query.start(contact(n) for n in range(1, 100))
+    late, prompt = query.requests(0.0), query.requests(SOFT_TIMEOUT)
+    for one in late:
+        query.answered(one, one.id, [])
+    assert query.requests(SOFT_TIMEOUT) == []
+    for one in prompt[: WIDTH + 1]:
+        query.answered(one, one.id, [])
+    assert len(query.requests(SOFT_TIMEOUT)) == 1
+
+
+def test_patience_may_change_while_a_crawl_runs() -> None:
+    query = Query(bytes(20))
+    query.start(contact(n) for n in range(1, 20))
+    query.requests(0.0)
+    query.patience = SOFT_TIMEOUT / 2
+    assert query.next_timeout() == SOFT_TIMEOUT / 2
+    assert query.requests(SOFT_TIMEOUT / 2)
 
 
 def test_the_crawl_ends_with_the_eighth_of_the_closest() -> None:

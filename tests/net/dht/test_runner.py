@@ -73,6 +73,16 @@ def test_who_was_silent_is_suspected(world: World) -> None:
     assert len(world.over) == 1
 
 
+def test_patience_that_was_learned_meanwhile_is_that_of_what_runs(world: World) -> None:
+    number = world.search()
+    for _ in range(64):
+        world.exchange.round_trips.add(0.6)
+    world.runner.advance(number, 0.1)
+    operation = world.runner.schedule.get(number)
+    assert operation is not None
+    assert operation.query.patience == world.runner.patience == pytest.approx(0.9)
+
+
 def test_one_that_rests_sends_nothing_and_does_not_end(world: World) -> None:
     search = Search(ME, world.runner.query(TARGET, 0.0))
     search.resting = True

@@ -66,7 +66,7 @@ def test_a_value_is_asked_for() -> None:
 def test_a_put_ends_when_it_meets_what_it_may_not_replace(
     held: int, cas: int | None, obstacle: str
 ) -> None:
-    put = Put(ME, query(), value(5, lifetime=90), cas, patience=0.4)
+    put = Put(ME, query(), value(5, lifetime=90), cas)
     _, asked, _ = put.requests(0.0)[0]
     assert asked is not None
     assert put.newest.take([value(held).raw], UNIX) == [value(held)]
@@ -78,7 +78,7 @@ def test_a_put_ends_when_it_meets_what_it_may_not_replace(
 
 
 def test_a_node_that_has_missed_something_is_to_replace_what_it_has() -> None:
-    put = Put(ME, query(), value(5), 3, patience=0.4)
+    put = Put(ME, query(), value(5), 3)
     (_, one, _), (_, other, _) = put.requests(0.0)
     assert one is not None
     assert other is not None
@@ -99,7 +99,7 @@ def test_another_value_with_the_same_number_is_in_the_way() -> None:
 
 
 def test_a_crawl_asks_for_values_and_stores_one_with_the_token() -> None:
-    put = Put(ME, query(), value(1), 7, patience=0.4)
+    put = Put(ME, query(), value(1), 7)
     asked = put.requests(0.0)
     assert [arguments for _, _, arguments in asked] == [Fetch(ME, put.target)] * 2
     for _, to, _ in asked:
