@@ -94,17 +94,22 @@ class Assembly:
             relaying.service = RelayService(
                 self.relay_limits, allow=self.relay_allow, questions=questions
             )
+        announcer = Announcer(network.discovery, lambda: self.running().where())
         return Parts(
             ports,
             reception,
             rendezvous,
             relaying,
             network,
-            Announcer(network.discovery, lambda: self.running().where()),
+            announcer,
             Reach(self.key_pair, ports, rendezvous, network, relaying.ways),
             self.feeds,
             self.streams,
-            Whereabouts(lambda: network.hosts, lambda: self.running().moved()),
+            Whereabouts(
+                lambda: network.hosts,
+                changed=announcer.look,
+                moved=lambda: self.running().moved(),
+            ),
         )
 
     async def _admits(self, key: bytes) -> bool:

@@ -54,7 +54,6 @@ class Parts:
 
     def moved(self) -> None:
         """Learn that this machine has other addresses."""
-        self.announcer.look()
         self.relaying.look()
         self.feeds.moved()
         self.network.moved()

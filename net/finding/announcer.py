@@ -1,9 +1,11 @@
 """What a node tells the world: its topics, at the addresses that it has at the moment.
 
-Addresses change: a laptop wakes up in another network, a relay comes or goes. Then every
-topic is announced anew, for an announcement replaces the one before it.
+Addresses change: a laptop wakes up in another network, a relay comes or goes. Whoever notices
+says so (`look`), and every topic is announced anew that was announced elsewhere, for an
+announcement replaces the one before it.
 
-Invariant: what is announced is what `where` said last. Must not know what a topic means.
+Invariant: what is announced is what `where` said at the last look, or later.
+Must not know what a topic means, or who looks at addresses.
 """
 
 from __future__ import annotations
@@ -16,9 +18,6 @@ from collections.abc import Callable, Sequence
 from net.addresses import Address, RelayAddress
 from net.discovery import Discovery, check_topic
 from net.errors import NetError
-
-INTERVAL = 5.0
-"""Seconds between two looks at whether our addresses have changed."""
 
 WITHDRAWAL = 0.5
 """Seconds that closing spends on taking announcements back; they expire anyway."""
@@ -61,7 +60,7 @@ class Announcer:
             await self._discovery.unannounce(topic)
 
     def look(self) -> None:
-        """See at once whether our addresses have changed."""
+        """See whether it is news where we are now."""
         self._looking.set()
 
     def start(self) -> None:
@@ -69,10 +68,7 @@ class Announcer:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL):
-                    await self._looking.wait()
+        while await self._looking.wait():
             self._looking.clear()
             where = self._where()
             for topic in [topic for topic, said in self._topics.items() if _differ(said, where)]:

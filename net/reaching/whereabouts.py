@@ -1,11 +1,13 @@
-"""Notices that this machine has other addresses than before.
+"""Notices that this machine has other addresses than before, or is seen at others.
 
-A laptop wakes up in another network, a cable is pulled, a lease runs out. Nothing tells a program
-so that would work on every system, so we look. Sockets that listen survive it on Linux, also
-those on one host when it comes back (docs/adr/0018); what hangs on them has to be told.
+A laptop wakes up in another network, a cable is pulled, a lease runs out, a router gets another
+address. Nothing tells a program so that would work on every system, so we look. Sockets that
+listen survive it on Linux, also those on one host when it comes back (docs/adr/0018); what hangs
+on them has to be told.
 
-Invariant: `moved` is called once for each look that finds another address. With one fewer there is
-nothing to do but to wait: a connection survives that its address is away for a while.
+Invariant: `changed` is called once for each look that finds other hosts than the one before, and
+`moved` for each that finds another one of this machine. With one fewer there is nothing to do but
+to wait: a connection survives that its address is away for a while.
 Must not know what a node does at its addresses.
 """
 
@@ -25,19 +27,28 @@ log = logging.getLogger(__name__)
 
 
 class Whereabouts:
-    """Looks at which of some hosts are of this machine: those that it listens on, or sends from.
+    """Looks at the hosts where a node may be found, and which of them are of this machine.
 
-    Loopback hosts are not looked at: they are always there, and used or not.
+    Loopback hosts are always of this machine, and used or not: one more has not `moved` it.
     """
 
-    def __init__(self, hosts: Callable[[], Iterable[str]], moved: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        hosts: Callable[[], Iterable[str]],
+        *,
+        changed: Callable[[], None],
+        moved: Callable[[], None],
+    ) -> None:
         self._hosts = hosts
+        self._changed = changed
         self._moved = moved
+        self._known: set[str] = set()
         self._here: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to look."""
+        self._known = set(self._hosts())
         self._here = self._look()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -50,6 +61,9 @@ class Whereabouts:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL)
+            known, self._known = self._known, set(self._hosts())
+            if self._known != known:
+                self._changed()
             before, self._here = self._here, self._look()
             gone, come = sorted(before - self._here), sorted(self._here - before)
             if gone:
@@ -60,7 +74,7 @@ class Whereabouts:
 
     def _look(self) -> set[str]:
         try:
-            return {host for host in self._hosts() if reach(host) != 0 and is_here(host)}
+            return {host for host in self._known if reach(host) != 0 and is_here(host)}
         except OSError as error:  # this process has no file left to look with, so nothing is news
             log.debug("= no look at the addresses of this machine: %s", error)
             return self._here

@@ -24,18 +24,27 @@ def test_what_is_of_this_machine() -> None:
 
 
 async def test_only_what_comes_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    told = asyncio.Queue[None]()
+    told, changed = asyncio.Queue[None](), asyncio.Queue[None]()
     with Interface() as interface:
         hosts = [interface.host, "203.0.113.254"]
-        looking = Whereabouts(lambda: hosts, lambda: told.put_nowait(None))
+        looking = Whereabouts(
+            lambda: hosts,
+            changed=lambda: changed.put_nowait(None),
+            moved=lambda: told.put_nowait(None),
+        )
         looking.start()
         interface.pull_out()
         while f"this machine is not at {interface.host} any more" not in caplog.text:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
         assert told.empty()
-        hosts.append("127.0.0.1")  # a route that is taken now, and no news
+        assert changed.empty()
+        hosts[1:] = ["203.0.113.253", "127.0.0.1"]  # as others see us now, and a route of our own
+        await changed.get()
+        assert told.empty()
+        hosts.reverse()
         interface.plug_in()
         await told.get()
+        assert changed.empty(), "another order is none"
         await looking.close()
     assert caplog.messages == [
         f"this machine is not at {interface.host} any more",
@@ -44,12 +53,12 @@ async def test_only_what_comes_is_told(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_who_cannot_look_has_no_news() -> None:
-    looking = Whereabouts(lambda: ["203.0.113.254"], lambda: None)
-    looking._here = {"203.0.113.254"}
+    looking = Whereabouts(list, changed=lambda: None, moved=lambda: None)
+    looking._known = looking._here = {"203.0.113.254"}
     with no_file_left():
         assert looking._look() == {"203.0.113.254"}
     assert looking._look() == set()
 
 
 async def test_it_may_be_closed_before_it_was_started() -> None:
-    await Whereabouts(list, lambda: None).close()
+    await Whereabouts(list, changed=lambda: None, moved=lambda: None).close()
