@@ -24,6 +24,7 @@ import typer
 
 from feedlog import BlockMissing, FeedlogError
 from feedlog_cli import trie_proving, tries
+from feedlog_cli.audit import audit
 from feedlog_cli.clear import clear
 from feedlog_cli.clone import clone
 from feedlog_cli.demo import demo
@@ -76,6 +77,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     (LOGS, verify, ("feedlog verify KEY seven.proof", "feedlog verify KEY seven.proof --raw")),
     (LOGS, clear, ("feedlog clear news 0:1000", "feedlog clear KEY 0:")),
+    (LOGS, audit, ("feedlog audit", "feedlog audit news photos", "feedlog audit --json")),
     (NETWORK, demo, ("feedlog demo", "feedlog demo ./docs")),
     (
         NETWORK,
