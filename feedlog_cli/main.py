@@ -24,6 +24,7 @@ import typer
 
 from feedlog import BlockMissing, FeedlogError
 from feedlog_cli import trie_proving, tries
+from feedlog_cli.archive import export, import_
 from feedlog_cli.audit import audit
 from feedlog_cli.clear import clear
 from feedlog_cli.clone import clone
@@ -78,6 +79,8 @@ COMMANDS: tuple[Command, ...] = (
     (LOGS, verify, ("feedlog verify KEY seven.proof", "feedlog verify KEY seven.proof --raw")),
     (LOGS, clear, ("feedlog clear news 0:1000", "feedlog clear KEY 0:")),
     (LOGS, audit, ("feedlog audit", "feedlog audit news photos", "feedlog audit --json")),
+    (LOGS, export, ("feedlog export news news.feed", "feedlog export KEY copy.feed --force")),
+    (LOGS, import_, ("feedlog import news.feed", "feedlog import news.feed --store ./copy")),
     (NETWORK, demo, ("feedlog demo", "feedlog demo ./docs")),
     (
         NETWORK,
@@ -172,6 +175,11 @@ def help_text(command: Callable[..., None], examples: tuple[str, ...]) -> str:
     return "\n\n".join([*text, f"\b\nExamples:{lines}"])
 
 
+def name_of(command: Callable[..., None]) -> str:
+    """Return what the user types: the function's name, without what keeps `import_` from Python."""
+    return command.__name__.removesuffix("_")
+
+
 def build() -> typer.Typer:
     """Return the application that the table describes."""
     app = typer.Typer(
@@ -184,6 +192,7 @@ def build() -> typer.Typer:
     app.callback(help=help_text(feedlog, TOUR))(feedlog)
     for panel, command, examples in COMMANDS:
         app.command(
+            name_of(command),
             help=help_text(command, examples),
             rich_help_panel=panel,
             context_settings={"ignore_unknown_options": command in COUNTING_FROM_THE_END},

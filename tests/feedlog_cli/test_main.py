@@ -10,7 +10,7 @@ import pytest
 
 from feedlog import InvalidProof, StoreError
 from feedlog_cli.errors import CommandError, UsageError
-from feedlog_cli.main import COMMANDS, TOUR, TRIE_COMMANDS, one_line
+from feedlog_cli.main import COMMANDS, TOUR, TRIE_COMMANDS, name_of, one_line
 from tests.reference.command_line import COMMAND, Run
 
 EXAMPLES = [
@@ -23,8 +23,8 @@ EXAMPLES = [
 def test_every_command_explains_itself_with_examples(feedlog: Run) -> None:
     overview = feedlog("--help").out
     for _, command, examples in COMMANDS:
-        assert command.__name__ in overview
-        text = feedlog(command.__name__, "--help").out
+        assert name_of(command) in overview
+        text = feedlog(name_of(command), "--help").out
         assert f"  $ {examples[0]}" in text
     for name, _, examples in TRIE_COMMANDS:
         assert f"  $ {examples[0]}" in feedlog("trie", name, "--help").out
