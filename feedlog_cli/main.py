@@ -38,6 +38,7 @@ from feedlog_cli.publish import publish
 from feedlog_cli.read import read
 from feedlog_cli.reading import cat, get
 from feedlog_cli.share import share
+from feedlog_cli.truncate import truncate
 from feedlog_cli.writing import append, create
 
 LOGS, DIRECTORIES, TRIES, NETWORK = "Logs", "Directories", "Tries", "Network"
@@ -78,6 +79,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     (LOGS, verify, ("feedlog verify KEY seven.proof", "feedlog verify KEY seven.proof --raw")),
     (LOGS, clear, ("feedlog clear news 0:1000", "feedlog clear KEY 0:")),
+    (LOGS, truncate, ("feedlog truncate news 7",)),
     (LOGS, audit, ("feedlog audit", "feedlog audit news photos", "feedlog audit --json")),
     (LOGS, export, ("feedlog export news news.feed", "feedlog export KEY copy.feed --force")),
     (LOGS, import_, ("feedlog import news.feed", "feedlog import news.feed --store ./copy")),
