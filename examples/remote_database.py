@@ -3,7 +3,8 @@
 import asyncio
 
 from feedlog import Store
-from feedlog_cli import RemoteTrie, TrieHints
+from feedlog_cli.remote_trie import RemoteTrie
+from feedlog_cli.trie_hints import TrieHints
 from net import Node
 from trie import Trie
 

@@ -5,13 +5,10 @@
     feedlog_cli.directory directories of files published as a feed and a trie
     feedlog_cli.demo      the tour that `make demo` runs
 
-`RemoteTrie`, a trie read over the network, and `TrieHints`, which lets a node answer its
-questions, live here because `trie` and `net` do not know each other.
+`feedlog_cli.remote_trie.RemoteTrie`, a trie read over the network, and
+`feedlog_cli.trie_hints.TrieHints`, which lets a node answer its questions, live here
+because `trie` and `net` do not know each other.
 
-Knows the other packages; none of them knows this one.
+Knows the other packages; none of them knows this one. Must not import anything here:
+Ctrl-C has to end the command while that takes its time, see `feedlog_cli.interrupts`.
 """
-
-from feedlog_cli.remote_trie import RemoteTrie
-from feedlog_cli.trie_hints import TrieHints
-
-__all__ = ["RemoteTrie", "TrieHints"]

@@ -1,6 +1,6 @@
 """Lets `python -m feedlog_cli` do what the installed `feedlog` does."""
 
-from feedlog_cli.main import run
+from feedlog_cli.start import run
 
 if __name__ == "__main__":
     run()

@@ -32,6 +32,7 @@ from feedlog_cli.demo import demo
 from feedlog_cli.dht import dht
 from feedlog_cli.errors import CommandError
 from feedlog_cli.info import info
+from feedlog_cli.interrupts import end_in_order
 from feedlog_cli.output import printable
 from feedlog_cli.proving import prove, verify
 from feedlog_cli.publish import publish
@@ -167,6 +168,7 @@ def feedlog(
     Start with `feedlog demo`, or with the commands of the examples below. Every command
     explains itself: `feedlog append --help`.
     """
+    end_in_order()
 
 
 def help_text(command: Callable[..., None], examples: tuple[str, ...]) -> str:
@@ -212,7 +214,7 @@ app = build()
 
 
 def run() -> NoReturn:
-    """Run the command line; the installed script `feedlog` calls this."""
+    """Run the command line; the installed script `feedlog` calls this through `start`."""
     open_standard_streams()
     signal.signal(signal.SIGTERM, terminate)
     try:
