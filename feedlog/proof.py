@@ -192,6 +192,8 @@ def verify(
     """
     if manifest is None or manifest.key() != key:
         raise InvalidProof("proof does not carry the manifest that hashes to the feed's key")
+    if proof.manifest is not None and proof.manifest != manifest:
+        raise InvalidProof("proof carries another manifest than that of the feed")
     way = climb(proof.question)
     if way is not None and proof.seek is None and not proof.signatures:
         return _verify_climb(key, proof, manifest, trusted, *way)

@@ -239,6 +239,11 @@ class TestDamage:
         with pytest.raises(DecodeError, match="bytes after its end"):
             imported(ARCHIVE + b"\0")
 
+    def test_every_byte_changed(self) -> None:
+        for place in range(len(ARCHIVE)):
+            with pytest.raises((DecodeError, InvalidProof)):
+                imported(ARCHIVE[:place] + bytes([ARCHIVE[place] ^ 1]) + ARCHIVE[place + 1 :])
+
     @given(st.data())
     def test_mutations(self, data: st.DataObject) -> None:
         raw = bytearray(ARCHIVE)
