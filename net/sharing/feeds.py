@@ -241,10 +241,13 @@ class Feeds:
     def _look_for(self, connection: Connection, swarm: Swarm) -> None:
         """Look for a peer that is gone or silent, if we went to it; else, if nobody is left.
 
-        Those who come to us may come and go without end.
+        Those who come to us may come and go without end; those to whom we go may have us come
+        again and again, while others are there.
         """
-        if connection.stream.initiator or not swarm.keys:
+        if not swarm.keys:
             self._finders[swarm].wake()
+        elif connection.stream.initiator:
+            self._finders[swarm].miss()
 
     def _disconnected(self, connection: Connection) -> None:
         connections = self._connections.get(connection.remote_key, [])

@@ -2,8 +2,9 @@
 
 First those who served it before, then those who announce it; again and again, sooner
 while there are none or one does not answer, and at once when one has left or is silent: it
-may be elsewhere. Peers who turned out to be of use are noted in the store, so a restart
-finds them without asking anybody.
+may be elsewhere. But the less often, the more often that happens while others are there, for
+somebody may do it on purpose. Peers who turned out to be of use are noted in the store, so a
+restart finds them without asking anybody.
 
 Invariant: at most `MAX_PEERS` are sought, and met at a time; searches begin never closer than
 `FIRST_RETRY` seconds. Must not know what is said with a peer, or how one connects to it.
@@ -70,31 +71,35 @@ class Finder:
         self._own_key = own_key
         self._asked = asked
         self._wakeup = asyncio.Event()
+        self._delay = FIRST_RETRY
         self._rng = Random()  # noqa: S311 - jitter
 
     def wake(self) -> None:
-        """Look again soon: a peer has left, or may be elsewhere."""
+        """Look again soon: nobody is left, or others may be within reach now."""
+        self._delay = FIRST_RETRY
+        self._wakeup.set()
+
+    def miss(self) -> None:
+        """Look again, and soon unless it was often lately: a peer has left, or may be elsewhere."""
         self._wakeup.set()
 
     async def run(self) -> None:
         """Look for peers until cancelled."""
-        delay = FIRST_RETRY
         await self._meet_all(known_peers(self._swarm))
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
             self._wakeup.clear()
             await self._search()
-            if self._swarm.peers and not self._swarm.misses_somebody:
-                delay, pause = FIRST_RETRY, REFRESH
-            else:
-                pause = delay
-                delay = min(LAST_RETRY, 2 * delay)
+            calm = bool(self._swarm.peers) and not self._swarm.misses_somebody
+            pause = REFRESH if calm else self._delay
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause * self._rng.uniform(0.75, 1.25)):
                     await self._wakeup.wait()
                     least = began + FIRST_RETRY - loop.time()
-                    await asyncio.sleep(max(least, self._rng.uniform(0, FIRST_RETRY)))
+                    await asyncio.sleep(max(least, self._rng.uniform(0, self._delay)))
+            calm = calm and not self._wakeup.is_set()
+            self._delay = FIRST_RETRY if calm else min(LAST_RETRY, 2 * self._delay)
 
     async def _search(self) -> None:
         remote = self._remote

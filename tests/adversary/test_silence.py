@@ -1,7 +1,7 @@
 """What a peer can do to a follower by letting him in and saying nothing, again and again.
 
 He is looked for as one who may have moved, and found where he is: that must hide nobody else,
-and leave no heap of connections behind.
+leave no heap of connections behind, and not make the follower search without end.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from net.carriers.tcp_listener import listen_tcp
 from net.discovery import PeerAddress
 from net.node import Node
 from net.secure.opening import accept_stream
-from net.secure.stream import SecureStream
+from net.sharing.finder import FIRST_RETRY
 from tests.reference.eavesdropper import Known
 
 
 class Mute:
-    """Somebody who shakes hands with everybody, and no more."""
+    """Somebody who shakes hands with everybody, and says no more; or hangs up at once."""
 
-    def __init__(self, stack: AsyncExitStack) -> None:
+    def __init__(self, stack: AsyncExitStack, *, hangs_up: bool) -> None:
+        self.hangs_up = hangs_up
         self.key_pair = KeyPair.generate()
-        self.streams: list[SecureStream] = []
         self._stack = stack
         self._welcomes: set[asyncio.Task[None]] = set()
 
@@ -44,7 +44,9 @@ class Mute:
         task.add_done_callback(self._welcomes.discard)
 
     async def _welcome(self, carrier: Carrier) -> None:
-        self.streams.append(await accept_stream(carrier, self.key_pair))
+        stream = await accept_stream(carrier, self.key_pair)
+        if self.hangs_up:
+            stream.abort()
 
 
 class Behind(Known):
@@ -62,14 +64,17 @@ class Behind(Known):
 
 @pytest.fixture
 async def stack(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncExitStack]:
-    monkeypatch.setattr("net.channels.liveness.PING_AFTER", 0.1)
-    monkeypatch.setattr("net.channels.liveness.SILENT_AFTER", 0.1)
+    monkeypatch.setattr("net.channels.liveness.PING_AFTER", 0.25)
+    monkeypatch.setattr("net.channels.liveness.SILENT_AFTER", 0.25)
     async with AsyncExitStack() as stack:
         yield stack
 
 
-async def test_who_is_mute_hides_nobody_and_has_one_connection(stack: AsyncExitStack) -> None:
-    mute = Mute(stack)
+@pytest.mark.parametrize("hangs_up", [False, True])
+async def test_who_is_mute_hides_nobody_and_is_met_less_and_less_often(
+    stack: AsyncExitStack, hangs_up: bool
+) -> None:
+    mute = Mute(stack, hangs_up=hangs_up)
     first = PeerAddress(mute.key_pair.public_key, (await mute.listen(),))
     ours, theirs = (stack.enter_context(Store.memory()) for _ in range(2))
     feed = ours.feed("log")
@@ -82,9 +87,10 @@ async def test_who_is_mute_hides_nobody_and_has_one_connection(stack: AsyncExitS
     reader = await stack.enter_async_context(Node(theirs, host="127.0.0.1", discovery=known))
     remote = await reader.follow(feed.key)
     assert await remote.get(0, timeout=30) == b"one"
-    while len(mute.streams) < 4:
+    finder = reader._feeds._finders[remote._swarm]
+    while finder._delay < 8 * FIRST_RETRY:
         await asyncio.sleep(0.01)
         with_him = [one for one in reader.connections if one.remote_key == first.public_key]
         assert sum(not one.is_closing for one in with_him) <= 1
     feed.append(b"two")
-    assert await remote.get(1, timeout=30) == b"two"
+    assert await anext(aiter(remote.live(start=1))) == b"two"

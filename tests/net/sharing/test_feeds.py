@@ -12,6 +12,7 @@ from net.addresses import parse_address
 from net.discovery import PeerAddress
 from net.node import Node
 from net.sharing.finder import known_peers
+from net.sharing.remote import Remote
 from net.sharing.setbacks import SetbackKind
 from tests.net.conftest import StartNode
 from tests.reference.eavesdropper import Eavesdropper, Known
@@ -21,6 +22,11 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait for what shows only from outside."""
     while not condition():  # noqa: ASYNC110 - nobody tells of it
         await asyncio.sleep(0.01)
+
+
+async def following(remote: Remote) -> bytes:
+    """Wait for the second block of a feed."""
+    return await anext(aiter(remote.live(start=1)))
 
 
 def feeds_of(node: Node) -> list[Feed]:
@@ -111,7 +117,7 @@ async def test_a_silent_peer_is_looked_for_elsewhere(
         known.peer = PeerAddress(writer.public_key, (there,))
         for feed, remote in zip(feeds, remotes, strict=True):
             feed.append(b"away")
-            assert await remote.get(1, timeout=20) == b"away"
+            assert await following(remote) == b"away"
             assert SetbackKind.SILENT in [setback.kind for setback in remote.attempts]
         await until(lambda: any(known.peer in known_peers(one._swarm) for one in remotes))
         assert all(one.stream.address == there for one in reader.connections if not one.is_closing)
@@ -140,5 +146,5 @@ async def test_a_peer_whose_way_comes_back_is_talked_with_on(
         assert reader.peers == [writer.public_key]
         way.passing.set()
         feed.append(b"after")
-        assert await remote.get(1, timeout=20) == b"after"
+        assert await following(remote) == b"after"
         assert reader.connections == [connection]
