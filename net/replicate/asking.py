@@ -123,7 +123,9 @@ class Asking:
         if not candidates:
             # One who has come and not yet told what it has may know the answer.
             all_tried = all(session.number in query.tried for session in self.sessions)
-            if self.sessions and all_tried and not pending:
+            if query.heard and all_tried:
+                self.answer(query, query.verified)  # whoever claims more cannot be asked
+            elif self.sessions and all_tried and not pending:
                 self._fail(query)
             return
         # Newcomers that promise most may come without end: every other turn is that of age.

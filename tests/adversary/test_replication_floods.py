@@ -142,6 +142,20 @@ class TestFloods:
             writer.core.handle_timeout(world.now)
         assert session._outbox_size < 1000
 
+    def test_an_answer_counts_where_one_who_reads_none_claims_more(
+        self, world: World, reader: Host, honest: Host
+    ) -> None:
+        reader.core.following = False
+        world.connect(reader, honest)
+        world.run(1)
+        reader.core.query(update := Query(), world.now)
+        session = reader.core.open(world.now)
+        session.put_encoded(bytes(MAX_OUTBOX))
+        reader.core.receive(session, encode(Info(1, 0, 2**40)), world.now)
+        reader.settle()
+        world.run(1)
+        assert reader.answered(update)
+
     def test_questions_to_one_who_reads_none(
         self, world: World, reader: Host, honest: Host
     ) -> None:
